@@ -1,0 +1,1 @@
+"""Reproducible figures: every number in docs/performance.md is printed by a module here."""

@@ -1,0 +1,1 @@
+"""The headless twin of the app: one command per verb, no logic of its own."""

@@ -1,0 +1,1 @@
+"""Data and work without any interface: no textual, no rich, no torch, no printing."""

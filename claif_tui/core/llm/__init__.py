@@ -1,0 +1,1 @@
+"""Talking to language models: protocol, clients, money and pace."""

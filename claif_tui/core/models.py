@@ -1,0 +1,165 @@
+"""Plain data that travels between the layers: no behaviour beyond trivial properties, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["pending", "accepted", "rejected"]
+Split = Literal["train", "dev", "test"]
+Kind = Literal["llm", "human", "zero", "nli"]
+Stage = Literal["generate", "score", "explain", "probe"]
+AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal"]
+Scale = Literal["0-1", "0-5"]
+
+STATUSES: tuple[Status, ...] = ("pending", "accepted", "rejected")
+
+NANO = 1_000_000_000
+"""Money is kept as whole nano-dollars, so that sums are exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """One original sentence. ``text`` is unique within ``split``; ``count`` is how often it occurred."""
+
+    id: int
+    text: str
+    split: Split
+    source_id: int
+    line: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One import: a file, how it was read, and what became of its rows."""
+
+    id: int
+    path: str
+    role: Literal["seeds", "pairs", "triplets", "gold"]
+    format: str
+    split: Split
+    sha256: str
+    created: str
+    author: str
+    rows: int
+    sentences: int
+    unique: int
+    duplicates: int
+    empty: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One pair as it stands now; what it was is in the calls and decisions behind it.
+
+    ``text_b`` is the current text (the edit, if there is one), ``generated`` the text as first cleaned.
+    ``score`` is in 0..1; ``score_raw`` and ``score_scale`` keep what was said. ``stale`` means that the
+    score was given to another text. ``encoder`` is the cosine of the packaged encoder (-1..1), where known.
+    ``rate`` is the mask rate (0..1), None for imported pairs. ``gold`` is a human label on 0..1.
+    """
+
+    id: int
+    kind: Kind
+    system: str
+    seed_id: int | None
+    source_id: int | None
+    run_id: int | None
+    recipe_id: str | None
+    text_a: str
+    text_b: str
+    generated: str
+    hard_negative: str | None
+    rate: float | None
+    occurrence: int
+    masked: str | None
+    merged: bool
+    answer_class: AnswerClass
+    model: str | None
+    score: float | None
+    score_raw: str | None
+    score_scale: Scale | None
+    reason: str | None
+    gold: float | None
+    negative_score: float | None
+    encoder: float | None
+    stale: bool
+    flags: tuple[str, ...]
+    status: Status
+    author: str | None
+    split: Split
+    generate_key: str | None
+    score_key: str | None
+    created: str
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person changed the generated text."""
+        return self.text_b != self.generated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One content-addressed request and all that is known of its answer. Money in nano-dollars."""
+
+    key: str
+    stage: Stage
+    recipe_id: str | None
+    run_id: int | None
+    seed_id: int | None
+    pair_id: int | None
+    rate: float | None
+    occurrence: int
+    attempt: int
+    profile: str
+    model: str
+    model_returned: str | None
+    api: Literal["chat", "completions"]
+    prompt: str
+    """The messages as JSON: [[role, content], …]; a completions prompt is one "user" message."""
+    params: str
+    state: Literal["reserved", "answered", "failed"]
+    reason: str | None
+    """Failure class (see ``claif_tui.core.llm.base``) when the state is failed."""
+    detail: str | None
+    raw: str | None
+    reasoning: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reserved_nano: int
+    cost_nano: int
+    tries: int
+    latency_ms: int | None
+    sent_at: str
+    answered_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One row of the append-only journal. ``count`` pairs were touched; ``undoes`` names the row taken back."""
+
+    id: int
+    at: str
+    author: str
+    action: Literal["accept", "reject", "pend", "edit", "set-score", "rescore", "undo", "redo"]
+    pair_id: int | None
+    count: int
+    undoes: int | None
+    payload: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many pairs stand in each status."""
+
+    pending: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+    @property
+    def total(self) -> int:
+        """All pairs."""
+        return self.pending + self.accepted + self.rejected

@@ -1,0 +1,1 @@
+"""One module per system: which texts are asked for and how answers become pairs."""
