@@ -10,7 +10,7 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 _HIDDEN = {
     **{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)},
     0x7F: "\u2421",
-    **{code: "\ufffd" for code in range(0x80, 0xA0)},
+    **dict.fromkeys(range(128, 160), "�"),
     **{ord(mark): "\ufffd" for mark in _BIDI},
     0xFEFF: "\ufffd",
     0x2028: "\u23ce",
@@ -33,10 +33,7 @@ def display_text(raw: str, *, limit: int | None = None, one_line: bool = False) 
         raw = raw[:limit]
     if _UNSAFE.search(raw):
         raw = _SURROGATE.sub("\ufffd", raw).translate(_HIDDEN)
-    if one_line:
-        raw = raw.replace("\n", "\u23ce ").replace("\t", " ")
-    else:
-        raw = raw.expandtabs(4)
+    raw = raw.replace("\n", "⏎ ").replace("\t", " ") if one_line else raw.expandtabs(4)
     return f"{raw}… (+{cut:,} characters)" if cut else raw
 
 
