@@ -1,0 +1,123 @@
+"""What a run tells its readers: the pipeline's one stream of small facts. No logic, no formatting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from claif_tui.core.llm.base import Reason
+from claif_tui.core.models import AnswerClass, Stage
+
+EndState = Literal["finished", "paused", "stopped", "budget", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    """A request is about to be sent (or sent again: ``attempt`` counts re-asks of the same item)."""
+
+    key: str
+    stage: Stage
+    seed_id: int
+    rate: float
+    text: str
+    """What is asked about: the masked sentence, or the pair being scored."""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenArrived:
+    """A piece of a streaming answer."""
+
+    key: str
+    text: str
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairGenerated:
+    """A pair is on disk; its score, if it gets one, follows as ``PairScored``."""
+
+    key: str
+    pair_id: int
+    seed_id: int
+    rate: float
+    text_a: str
+    text_b: str
+    answer_class: AnswerClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairScored:
+    """A pair's score (0..1) is on disk."""
+
+    key: str
+    pair_id: int
+    seed_id: int
+    rate: float
+    text_a: str
+    text_b: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFailed:
+    """A try failed. ``final`` False means that it will be tried or asked again."""
+
+    key: str
+    stage: Stage
+    seed_id: int
+    rate: float
+    reason: Reason
+    detail: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached:
+    """The next request does not fit under the cap and nothing in flight can make room. Money in nano-dollars."""
+
+    spent_nano: int
+    reserved_nano: int
+    cap_nano: int
+    needed_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where the run stands. Items are planned pairs; a planned item ends answered or failed.
+
+    ``per_second`` counts calls over the last seconds; ``eta_seconds`` is None while unknown.
+    """
+
+    planned: int
+    answered: int
+    failed: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+    per_second: float = 0.0
+    eta_seconds: float | None = None
+    in_flight: int = 0
+    limit: int = 0
+    rate_limited: int = 0
+    troubles: dict[str, int] = field(default_factory=dict)
+    """Failed tries by reason, those that were tried again included."""
+    spent_nano: int = 0
+    reserved_nano: int = 0
+    cap_nano: int | None = None
+    paused: bool = False
+
+    @property
+    def open(self) -> int:
+        """Planned items without an outcome yet."""
+        return max(0, self.planned - self.answered - sum(self.failed.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of every run. ``message`` says what happened and how to go on."""
+
+    state: EndState
+    message: str
+    progress: Progress
+
+
+Event = CallStarted | TokenArrived | PairGenerated | PairScored | CallFailed | BudgetReached | Progress | Finished
