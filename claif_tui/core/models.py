@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Status = Literal["pending", "accepted", "rejected"]
 Split = Literal["train", "dev", "test"]
@@ -163,3 +163,101 @@ class Counts:
     def total(self) -> int:
         """All pairs."""
         return self.pending + self.accepted + self.rejected
+
+
+RunKind = Literal["generate", "score", "retry", "try", "rescore"]
+RunState = Literal["running", "paused", "stopped", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One piece of work that sends requests. ``started``, ``heartbeat``, ``ended`` are ISO times in UTC.
+
+    At most one live run of kind generate, score or retry exists in a project; try and rescore go beside it.
+    """
+
+    id: int
+    kind: RunKind
+    recipe_id: str | None
+    profile: str
+    model: str
+    args: dict[str, object]
+    state: RunState
+    host: str
+    pid: int
+    started: str
+    heartbeat: str
+    ended: str | None
+    totals: dict[str, object]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCall:
+    """What is known of a request before it is sent. ``prompt`` is the messages as JSON, ``reserve_nano`` its worst case."""
+
+    key: str
+    stage: Stage
+    recipe_id: str | None
+    run_id: int
+    seed_id: int | None
+    pair_id: int | None
+    rate: float | None
+    occurrence: int
+    attempt: int
+    profile: str
+    model: str
+    api: Literal["chat", "completions"]
+    prompt: str
+    params: str
+    reserve_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTry:
+    """A try of a call that gave nothing usable and was followed by another; what it said and cost is kept."""
+
+    key: str
+    tries: int
+    reason: str
+    detail: str
+    raw: str | None
+    cost_nano: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Money of one recipe in nano-dollars: the cap (None: no cap), what is spent, what is reserved in flight."""
+
+    cap_nano: int | None = None
+    spent_nano: int = 0
+    reserved_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over the calls of one recipe; ``cost_nano`` includes lost tries and calls left open by a dead process."""
+
+    answered: int = 0
+    failed: int = 0
+    reserved: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_nano: int = 0
+
+
+class Duplicate(NamedTuple):
+    """A sentence that was there already: its line, and where it stood first."""
+
+    line: int
+    first_line: int
+    first_source: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What became of one batch of sentences: how many were new, and each that was not."""
+
+    unique: int
+    duplicates: tuple[Duplicate, ...]
