@@ -1,0 +1,619 @@
+"""A list of any length that draws only the lines in sight: seeds, pairs, landed answers.
+
+It knows ids, pages and a cursor. What a row is and how it looks belongs to subclasses; where rows come from
+belongs to a `RowSource`. No SQL, and nothing that blocks the event loop, may go in here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.worker import get_current_worker
+
+from claif_tui.core.errors import ClaifError
+from claif_tui.core.text import display_text
+
+PAGE = 200
+"""Rows fetched at once around what is in sight."""
+KEPT = 4_000
+"""Rows kept in memory; the least recently drawn go first."""
+EDGE = 20
+"""How close to the edge of the fetched rows the view may come before the next page is fetched."""
+
+Cell = tuple[str, str]
+"""A piece of a line: its text, and the component class that styles it ("" for the plain style)."""
+
+
+class HasId(Protocol):
+    """Any row with an integer identity."""
+
+    @property
+    def id(self) -> int:
+        """The identity by which the cursor follows a row."""
+
+
+RowT = TypeVar("RowT", bound=HasId)
+RowT_co = TypeVar("RowT_co", bound=HasId, covariant=True)
+
+
+class RowSource(Protocol[RowT_co]):
+    """Where rows come from. All three are called in worker threads and may block."""
+
+    def first(self, limit: int) -> Sequence[RowT_co]:
+        """Return the first rows quickly, to be shown while ``ids`` still works; may be empty."""
+
+    def ids(self) -> array[int]:
+        """Return the ids of all rows in their order."""
+
+    def rows(self, ids: Sequence[int]) -> Sequence[RowT_co]:
+        """Return the rows with these ids, in any order; vanished ones are left out."""
+
+
+def fit(text: str, width: int) -> str:
+    """Return ``text`` as exactly ``width`` cells: padded, or cut with an ellipsis."""
+    if width <= 0:
+        return ""
+    text = text[: 4 * width + 8]
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - 1) + "…"
+
+
+def _index(ids: array[int], row_id: int, near: int) -> int | None:
+    """Return where ``row_id`` stands in ``ids``, looking around ``near`` first (all of 1.2 M take 10 ms)."""
+    for index in range(max(0, near - 2), min(len(ids), near + 3)):
+        if ids[index] == row_id:
+            return index
+    try:
+        return ids.index(row_id)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """What a load brought: the ids, and where the cursor's row (by id) stands in them."""
+
+    ids: array[int]
+    anchor_id: int | None
+    anchor: int | None
+    complete: bool
+
+
+class RowList(ScrollView, Generic[RowT], can_focus=True):
+    """A virtual list: one line per row, a cursor that keeps to its row by id.
+
+    Subclasses write `draw` and name their cell styles in ``COMPONENT_CLASSES`` and ``DEFAULT_CSS``.
+    Use `load` for a source in a database, `show` for ids and rows at hand.
+    """
+
+    ALLOW_SELECT = False
+    NAVIGATION: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Next", show=False),
+        Binding("up,k", "move(-1)", "Previous", show=False),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("home", "first", "First row", show=False),
+        Binding("end", "last", "Last row", show=False),
+        Binding("enter", "select", "Open", show=False),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *NAVIGATION,
+        Binding("g", "first", "First row", show=False),
+        Binding("G", "last", "Last row", show=False),
+    ]
+    BINDING_GROUP_TITLE = "List"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor", "row-list--dim"}
+    DEFAULT_CSS = """
+    RowList {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        & > .row-list--cursor { background: $block-cursor-blurred-background; text-style: bold; }
+        & > .row-list--dim { color: $text-muted; }
+        &:focus > .row-list--cursor { background: $primary 35%; text-style: bold; }
+    }
+    """
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor stands on another row, or its row has arrived (``row`` is None until then)."""
+
+        rows: RowList[HasId]
+        row_id: int
+        row: HasId | None
+
+        @property
+        def control(self) -> RowList[HasId]:
+            """The list."""
+            return self.rows
+
+    @dataclass
+    class Selected(Message):
+        """Enter or a second click on a row."""
+
+        rows: RowList[HasId]
+        row_id: int
+
+        @property
+        def control(self) -> RowList[HasId]:
+            """The list."""
+            return self.rows
+
+    @dataclass
+    class Loaded(Message):
+        """The ids are there; ``complete`` is False while only the first rows are."""
+
+        rows: RowList[HasId]
+        count: int
+        complete: bool
+
+        @property
+        def control(self) -> RowList[HasId]:
+            """The list."""
+            return self.rows
+
+    @dataclass
+    class Failed(Message):
+        """The source could not be read; the list keeps what it had."""
+
+        rows: RowList[HasId]
+        error: ClaifError
+
+        @property
+        def control(self) -> RowList[HasId]:
+            """The list."""
+            return self.rows
+
+    @dataclass
+    class _IdsLanded(Message):
+        load: int
+        landed: _Ids
+        rows: Sequence[HasId]
+
+    @dataclass
+    class _RowsLanded(Message):
+        epoch: int
+        rows: Sequence[HasId]
+        asked: Sequence[int]
+
+    def __init__(
+        self,
+        *,
+        follow: bool = False,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - the name every widget uses
+        classes: str | None = None,
+    ) -> None:
+        """``follow`` keeps a cursor that stands on the first row on the first row when rows land above it.
+
+        ``empty`` is the line shown when there is no row.
+        """
+        super().__init__(id=id, classes=classes)
+        self.follow = follow
+        self.empty = empty
+        self.loading_ids = False
+        """True while a load of ids is under way."""
+        self._source: RowSource[RowT] | None = None
+        self._ids: array[int] = array("q")
+        self._rows: OrderedDict[int, RowT] = OrderedDict()
+        self._gone: set[int] = set()
+        self._cursor = 0
+        self._target: int | None = None
+        self._to_top = True
+        self._loads = 0
+        self._epoch = 0
+        self._fetching = False
+        self._fetch_due = False
+        self._updated: set[int] = set()
+        self._cell_styles: dict[tuple[str, bool], Style] = {}
+
+    # -- what is shown -------------------------------------------------------------------------------
+
+    def draw(self, row: RowT, width: int, *, at_cursor: bool) -> Sequence[Cell]:
+        """Return the cells of one line; subclasses must. Texts are made harmless and cut afterwards."""
+        raise NotImplementedError
+
+    def load(self, source: RowSource[RowT], *, cursor_id: int | None = None) -> None:
+        """Show another source of the same rows, from the top or with the cursor on ``cursor_id``.
+
+        What was shown stays until the first rows are there.
+        """
+        self._source = source
+        self._loads += 1
+        self._epoch += 1
+        self._target, self._to_top = cursor_id, cursor_id is None
+        self._fetching = False
+        self._start_ids(first=True, anchor=cursor_id)
+
+    def reload(self) -> None:
+        """Read the ids again (rows landed or left); the cursor keeps to its row."""
+        if self._source is not None:
+            self._start_ids(
+                first=not self._ids, anchor=self.cursor_id if self._target is None else self._target
+            )
+
+    def show(
+        self, ids: array[int], rows: Iterable[RowT] = (), *, source: RowSource[RowT] | None = None
+    ) -> None:
+        """Show these ids at once, with ``rows`` already at hand; the cursor keeps to its row.
+
+        Rows that are not at hand, or no longer in memory, come from ``source``.
+        """
+        self._source = source or self._source
+        self._remember(rows)
+        self._take_ids(_Ids(ids, None, None, True))
+
+    def update_rows(self, rows: Iterable[RowT]) -> None:
+        """Put changed rows in place of the ones in memory and redraw the lines that show them."""
+        changed = {row.id for row in self._remember(rows)}
+        if self._fetching:
+            self._updated |= changed
+        self._redraw(changed)
+
+    def forget(self) -> None:
+        """Drop all rows in memory (many changed at once) and fetch what is in sight again."""
+        self._rows.clear()
+        self._gone.clear()
+        self._epoch += 1
+        self._fetching = False
+        self.refresh()
+        self._ask_for_rows()
+
+    # -- the cursor ----------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self._ids)
+
+    @property
+    def ids(self) -> array[int]:
+        """The ids in order; not to be changed."""
+        return self._ids
+
+    @property
+    def cursor(self) -> int:
+        """The index of the row under the cursor (0 in an empty list)."""
+        return self._cursor
+
+    @property
+    def cursor_id(self) -> int | None:
+        """The id under the cursor, None in an empty list."""
+        return self._ids[self._cursor] if self._ids else None
+
+    @property
+    def current(self) -> RowT | None:
+        """The row under the cursor, None while it is on its way."""
+        return self._rows.get(self._ids[self._cursor]) if self._ids else None
+
+    def row(self, row_id: int) -> RowT | None:
+        """Return a row that is in memory."""
+        return self._rows.get(row_id)
+
+    def index_of(self, row_id: int) -> int | None:
+        """Return where a row stands, None if it is not in the list."""
+        return _index(self._ids, row_id, self._cursor)
+
+    def move_to(self, index: int, *, top: bool = False) -> bool:
+        """Put the cursor on ``index`` (clamped) and bring it in sight; return whether it moved."""
+        if not self._ids:
+            return False
+        index = max(0, min(index, len(self._ids) - 1))
+        moved = index != self._cursor
+        if moved:
+            old, self._cursor = self._cursor, index
+            self.refresh_line(old)
+            self.refresh_line(index)
+        self._bring_in_sight(top=top)
+        if moved:
+            self._say_highlighted()
+            self._ask_for_rows()
+        return moved
+
+    def move_to_id(self, row_id: int) -> bool:
+        """Put the cursor on a row by id; return False if it is not in the list."""
+        index = self.index_of(row_id)
+        if index is None:
+            return False
+        self.move_to(index)
+        return True
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self.move_to(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by pages."""
+        self.move_to(self._cursor + by * max(1, self._height - 1))
+
+    def action_half_page(self, by: int) -> None:
+        """Move the cursor by half pages."""
+        self.move_to(self._cursor + by * max(1, self._height // 2))
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move_to(0)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move_to(len(self._ids) - 1)
+
+    def action_select(self) -> None:
+        """Open the row under the cursor."""
+        row_id = self.cursor_id
+        if row_id is not None:
+            self.post_message(self.Selected(self._as_base(), row_id))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the clicked row; open it on a second click."""
+        index = event.get_content_offset(self)
+        if index is None or not self._ids:
+            return
+        row = index.y + self.scroll_offset.y
+        if row < len(self._ids) and not self.move_to(row) and event.chain > 1:
+            self.action_select()
+
+    # -- ids: read in the background -----------------------------------------------------------------
+
+    def _start_ids(self, *, first: bool, anchor: int | None) -> None:
+        self.loading_ids = True
+        source = self._source
+        assert source is not None
+        self.run_worker(
+            partial(self._read_ids, source, self._loads, first, anchor),
+            name="ids",
+            group="row-list-ids",
+            description="reading the ids of a list",
+            thread=True,
+            exclusive=True,
+            exit_on_error=False,
+        )
+
+    def _read_ids(self, source: RowSource[RowT], load: int, first: bool, anchor: int | None) -> None:
+        worker = get_current_worker()
+        try:
+            if first:
+                rows = source.first(PAGE)
+                if rows and not worker.is_cancelled:
+                    few = array("q", [row.id for row in rows])
+                    found = None if anchor is None else _index(few, anchor, 0)
+                    self.post_message(self._IdsLanded(load, _Ids(few, anchor, found, False), rows))
+            ids = source.ids()
+        except ClaifError as error:
+            if not worker.is_cancelled:
+                self.post_message(self.Failed(self._as_base(), error))
+            return
+        index = None if anchor is None else _index(ids, anchor, 0)
+        if not worker.is_cancelled:
+            self.post_message(self._IdsLanded(load, _Ids(ids, anchor, index, True), ()))
+
+    def _on_row_list_failed(self) -> None:
+        self.loading_ids = False
+        self.refresh()
+
+    def _on_row_list__ids_landed(self, message: RowList._IdsLanded) -> None:
+        message.stop()
+        if message.load != self._loads:
+            return
+        if message.landed.complete:
+            self.loading_ids = False
+        self._remember(message.rows)  # type: ignore[arg-type]
+        self._take_ids(message.landed)
+
+    def _take_ids(self, landed: _Ids) -> None:
+        """Swap the ids; the cursor's row stays under the cursor and on its line of the screen."""
+        before, old, top = self.cursor_id, self._cursor, self.scroll_offset.y
+        jumping = self._target is not None or self._to_top
+        wanted = self._target if jumping else before
+        index: int | None = None
+        if not jumping and self.follow and old == 0:
+            index = 0
+        elif wanted is not None:
+            index = landed.anchor if wanted == landed.anchor_id else _index(landed.ids, wanted, old)
+            if index is None and jumping and not landed.complete:
+                return  # the wanted row is further down: wait for all ids rather than show another place
+        elif jumping:
+            index = 0
+        self._target, self._to_top = None, False
+        self._ids = landed.ids
+        self._cursor = max(0, min(old if index is None else index, len(landed.ids) - 1))
+        self._resize_content()
+        if index is not None and not jumping and index != old:
+            self.scroll_to(y=max(0, top + index - old), animate=False)
+        self._bring_in_sight()
+        self.refresh()
+        self.post_message(self.Loaded(self._as_base(), len(self._ids), landed.complete))
+        if jumping or self.cursor_id != before:
+            self._say_highlighted()
+        self._ask_for_rows()
+
+    # -- rows: fetched by page -----------------------------------------------------------------------
+
+    def _remember(self, rows: Iterable[RowT]) -> list[RowT]:
+        taken = list(rows)
+        for row in taken:
+            self._rows[row.id] = row
+            self._rows.move_to_end(row.id)
+            self._gone.discard(row.id)
+        while len(self._rows) > KEPT:
+            self._rows.popitem(last=False)
+        return taken
+
+    def _known(self, index: int) -> bool:
+        return self._ids[index] in self._rows or self._ids[index] in self._gone
+
+    def _ask_for_rows(self) -> None:
+        """Fetch soon; many asks in one turn of the loop become one."""
+        if not self._fetch_due and self._source is not None:
+            self._fetch_due = True
+            self.call_later(self._fetch)
+
+    def _fetch(self) -> None:
+        self._fetch_due = False
+        if self._fetching or self._source is None or not self._ids:
+            return
+        top = self.scroll_offset.y
+        last = len(self._ids) - 1
+        near = (max(0, top - EDGE), top, self._cursor, top + self._height - 1, top + self._height + EDGE)
+        if all(self._known(min(index, last)) for index in near):
+            return
+        start = max(0, min(top, last) - PAGE // 2)
+        wanted = list(self._ids[start : start + self._height + PAGE])
+        wanted += list(self._ids[max(0, self._cursor - EDGE) : self._cursor + EDGE])
+        missing = [i for i in dict.fromkeys(wanted) if i not in self._rows and i not in self._gone]
+        if not missing:
+            return
+        self._fetching = True
+        self._updated.clear()
+        self.run_worker(
+            partial(self._read_rows, self._source, self._epoch, missing),
+            name="rows",
+            group="row-list-rows",
+            description="reading a page of a list",
+            thread=True,
+            exit_on_error=False,
+        )
+
+    def _read_rows(self, source: RowSource[RowT], epoch: int, ids: Sequence[int]) -> None:
+        try:
+            rows = source.rows(ids)
+        except ClaifError as error:
+            self.post_message(self.Failed(self._as_base(), error))
+            rows = ()
+        self.post_message(self._RowsLanded(epoch, rows, ids))
+
+    def _on_row_list__rows_landed(self, message: RowList._RowsLanded) -> None:
+        message.stop()
+        if message.epoch != self._epoch:
+            return
+        self._fetching = False
+        # A row that was updated while its page was read is newer than the page.
+        fresh: list[RowT] = [row for row in message.rows if row.id not in self._updated]  # type: ignore[misc]
+        self._remember(fresh)
+        self._gone.update(row_id for row_id in message.asked if row_id not in self._rows)
+        self._redraw(set(message.asked))
+        if self.cursor_id in message.asked:
+            self._say_highlighted()
+        self._ask_for_rows()
+
+    # -- drawing -------------------------------------------------------------------------------------
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.scrollable_content_region.height)
+
+    def on_resize(self) -> None:
+        """Fit the content to the new width and keep the cursor in sight."""
+        self._resize_content()
+        self._bring_in_sight()
+        self._ask_for_rows()
+
+    def notify_style_update(self) -> None:
+        """Forget styles that came from the old theme."""
+        super().notify_style_update()
+        self._cell_styles.clear()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Fetch what comes into sight."""
+        super().watch_scroll_y(old_value, new_value)
+        self._ask_for_rows()
+
+    def watch_has_focus(self, value: bool) -> None:
+        """Redraw the cursor in its focused or blurred style only."""
+        self._cell_styles.clear()
+        super().watch_has_focus(value)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the view."""
+        index = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if index >= len(self._ids):
+            if y == 0 and not self._ids:
+                text = "reading …" if self.loading_ids else self.empty
+                return Strip([Segment(fit(text, width), self._style("row-list--dim", False))], width)
+            return Strip.blank(width, self._style("", False))
+        row = self._rows.get(self._ids[index])
+        at_cursor = index == self._cursor
+        if row is None:
+            mark = "(no longer there)" if self._ids[index] in self._gone else "…"
+            return Strip([Segment(fit(mark, width), self._style("row-list--dim", at_cursor))], width)
+        return self._strip(self.draw(row, width, at_cursor=at_cursor), width, at_cursor)
+
+    def _strip(self, cells: Sequence[Cell], width: int, at_cursor: bool) -> Strip:
+        segments: list[Segment] = []
+        used = 0
+        for text, name in cells:
+            if used >= width:
+                break
+            safe = display_text(text, one_line=True)
+            size = cell_len(safe)
+            if used + size > width:
+                safe, size = fit(safe, width - used), width - used
+            segments.append(Segment(safe, self._style(name, at_cursor)))
+            used += size
+        if used < width:
+            segments.append(Segment(" " * (width - used), self._style("", at_cursor)))
+        return Strip(segments, width)
+
+    def _style(self, name: str, at_cursor: bool) -> Style:
+        key = (name, at_cursor)
+        style = self._cell_styles.get(key)
+        if style is None:
+            style = self.rich_style
+            if at_cursor:
+                style = self.get_component_rich_style("row-list--cursor")
+            if name:
+                style = style + self.get_component_rich_style(name, partial=True)
+            self._cell_styles[key] = style
+        return style
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _as_base(self) -> RowList[HasId]:
+        return self  # type: ignore[return-value]
+
+    def _say_highlighted(self) -> None:
+        row_id = self.cursor_id
+        if row_id is not None:
+            self.post_message(self.Highlighted(self._as_base(), row_id, self._rows.get(row_id)))
+
+    def _resize_content(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._ids))
+
+    def _bring_in_sight(self, *, top: bool = False) -> None:
+        height, offset = self._height, self.scroll_offset.y
+        margin = min(2, (height - 1) // 2)
+        if top:
+            target = self._cursor
+        elif self._cursor < offset + margin:
+            target = self._cursor - margin
+        elif self._cursor > offset + height - 1 - margin:
+            target = self._cursor - height + 1 + margin
+        else:
+            return
+        target = max(0, min(target, max(0, len(self._ids) - height)))
+        if target != offset:
+            self.scroll_to(y=target, animate=False)
+
+    def _redraw(self, ids: set[int]) -> None:
+        top = self.scroll_offset.y
+        for index in range(top, min(top + self._height, len(self._ids))):
+            if self._ids[index] in ids:
+                self.refresh_line(index)
