@@ -1,0 +1,50 @@
+"""Rate, Train and Evaluate until they are built: what will be here, and what to do today instead."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from claif_tui.ui import safe
+from claif_tui.ui.base import ClaifScreen
+
+_TEXTS: dict[str, tuple[str, str, str]] = {
+    "rate": (
+        "Rate · comes next",
+        "Blind human evaluation of generated pairs: raters judge fluency and score consistency one item at a "
+        "time, and the report gives intervals and agreement.",
+        "Until then: press 5 to review pairs yourself. In Review, a random sample with a fixed seed gives the "
+        "keep rate with its interval. `claif-tui export` writes any subset for raters elsewhere.",
+    ),
+    "train": (
+        "Train · comes next",
+        "Train a sentence encoder on a frozen snapshot of the reviewed pairs, with live curves, in a process "
+        "that outlives this app.",
+        "Until then: `claif-tui export --format sentence-transformers --out pairs.jsonl` writes the accepted "
+        "pairs with their scores, ready for a CosineSimilarityLoss; `--format dino` writes the official form.",
+    ),
+    "evaluate": (
+        "Evaluate · comes next",
+        "STS and transfer tasks for trained encoders, beside the rows of the papers, with confidence intervals.",
+        "Until then: export the data, train elsewhere, and evaluate with your own script; the export's manifest "
+        "names the recipe, the seeds and the funnel, so that the result can be traced.",
+    ),
+}
+
+
+class LaterScreen(ClaifScreen):
+    """Says plainly what comes next and what to do now."""
+
+    def __init__(self, name: str) -> None:
+        self.place = name
+        super().__init__()
+        self._title, self._what, self._now = _TEXTS[name]
+
+    def body(self) -> ComposeResult:
+        """Two paragraphs."""
+        with Vertical(classes="panel", id="later") as panel:
+            panel.border_title = safe.line(self._title)
+            yield Static(safe.block(self._what))
+            yield Static("")
+            yield Static(safe.block(self._now), classes="next")

@@ -1,0 +1,11 @@
+"""Seeds."""
+
+from __future__ import annotations
+
+from claif_tui.ui.base import ClaifScreen
+
+
+class SeedsScreen(ClaifScreen):
+    """Seeds."""
+
+    place = "seeds"

@@ -1,0 +1,11 @@
+"""Settings."""
+
+from __future__ import annotations
+
+from claif_tui.ui.base import ClaifScreen
+
+
+class SettingsScreen(ClaifScreen):
+    """Settings."""
+
+    place = "settings"
