@@ -99,6 +99,15 @@ class Answer:
     completion_tokens: int | None = None
 
 
+def problem(answer: Answer) -> Reason | None:
+    """Return why a complete answer is of no use as it is, or None; judged by how it ended, not by its words."""
+    if answer.finish_reason in ("content_filter", "refusal"):
+        return "refused"
+    if answer.finish_reason is None or answer.finish_reason == "length":
+        return "cut_off"
+    return None if answer.text.strip() else "empty"
+
+
 class LLMError(Exception):
     """A request that gave no usable answer, classed by ``reason``.
 
