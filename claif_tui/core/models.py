@@ -194,7 +194,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """What is known of a request before it is sent. ``prompt`` is the messages as JSON, ``reserve_nano`` its worst case."""
+    """A request before it is sent: ``prompt`` is the messages as JSON, ``reserve_nano`` the most it can cost."""
 
     key: str
     stage: Stage
@@ -228,7 +228,7 @@ class LostTry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Money of one recipe in nano-dollars: the cap (None: no cap), what is spent, what is reserved in flight."""
+    """Money of one recipe in nano-dollars: the cap (None: none), what is spent, what is reserved in flight."""
 
     cap_nano: int | None = None
     spent_nano: int = 0
@@ -237,7 +237,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums over the calls of one recipe; ``cost_nano`` includes lost tries and calls left open by a dead process."""
+    """Sums over the calls of one recipe; ``cost_nano`` includes lost tries and interrupted calls."""
 
     answered: int = 0
     failed: int = 0
