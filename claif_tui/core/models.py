@@ -261,3 +261,117 @@ class BatchResult:
 
     unique: int
     duplicates: tuple[Duplicate, ...]
+
+
+Sort = Literal["newest", "oldest", "score", "rate", "length", "disagreement"]
+Action = Literal["accept", "reject", "pend"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewScore:
+    """A score as it arrives: ``score`` in 0..1, what was said (``raw``, ``scale``), why, and the call's key.
+
+    ``text_b`` is the text that was scored; None means the generated text. A score of another text than
+    the current one makes the pair stale.
+    """
+
+    score: float
+    raw: str | None = None
+    scale: Scale | None = None
+    reason: str | None = None
+    key: str | None = None
+    text_b: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPair:
+    """A pair before it is stored: what it was made of, and its score where it comes with one (imports)."""
+
+    system: str
+    text_a: str
+    generated: str
+    kind: Kind = "llm"
+    seed_id: int | None = None
+    source_id: int | None = None
+    line: int | None = None
+    run_id: int | None = None
+    recipe_id: str | None = None
+    hard_negative: str | None = None
+    rate: float | None = None
+    occurrence: int = 0
+    masked: str | None = None
+    merged: bool = False
+    answer_class: AnswerClass = "ok"
+    model: str | None = None
+    generate_key: str | None = None
+    gold: float | None = None
+    negative_score: float | None = None
+    split: Split = "train"
+    score: NewScore | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairQuery:
+    """Which pairs, in which order. ``filter`` is the filter language, ``search`` plain words from a user.
+
+    ``descending`` turns the sort around; newest is ids from the top, oldest from the bottom. Pairs without the sorted
+    value come last either way. ``sample`` is (seed, size): a random sample of that size, in random order.
+    """
+
+    filter: str = ""
+    search: str = ""
+    sort: Sort = "newest"
+    descending: bool = False
+    sample: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreEntry:
+    """One score that a pair was given, oldest first in a lineage. ``decision_id`` marks one set by hand."""
+
+    number: int
+    score: float
+    raw: str | None
+    scale: Scale | None
+    reason: str | None
+    key: str | None
+    text_b: str
+    decision_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Everything that a pair came from and went through; ``recipe`` is the recipe's JSON."""
+
+    pair: Pair
+    seed: Seed | None
+    source: Source | None
+    generate_call: Call | None
+    score_calls: tuple[Call, ...]
+    scores: tuple[ScoreEntry, ...]
+    decisions: tuple[Decision, ...]
+    recipe: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """The names that occur among the pairs, for filter menus; each sorted."""
+
+    models: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What one author decided pair by pair since local midnight (``bulk``: pairs decided by bulk actions)."""
+
+    accepted: int = 0
+    rejected: int = 0
+    bulk: int = 0
+
+    @property
+    def decided(self) -> int:
+        """Pairs looked at one by one."""
+        return self.accepted + self.rejected

@@ -6,6 +6,8 @@ Status is 0 pending, 1 accepted, 2 rejected. Money is in whole nano-dollars. Tim
 
 from __future__ import annotations
 
+from claif_tui.core.store import pair_schema
+
 _GROUND = (
     """CREATE TABLE sources (
         id INTEGER PRIMARY KEY, path TEXT NOT NULL, role TEXT NOT NULL, format TEXT NOT NULL, split TEXT NOT NULL,
@@ -68,36 +70,5 @@ _ITEMS = (
     "CREATE INDEX items_state ON items(scope, state, reason)",
 )
 
-_PAIRS = (
-    # What a pair was made of: written once.
-    """CREATE TABLE pairs (
-        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, system TEXT NOT NULL, seed_id INTEGER, source_id INTEGER,
-        line INTEGER, run_id INTEGER, recipe_id TEXT, text_a TEXT NOT NULL, generated TEXT NOT NULL, hard_negative TEXT,
-        rate REAL, occurrence INTEGER NOT NULL DEFAULT 0, masked TEXT, merged INTEGER NOT NULL DEFAULT 0,
-        answer_class TEXT NOT NULL DEFAULT 'ok', model TEXT, generate_key TEXT, gold REAL, negative_score REAL,
-        length INTEGER NOT NULL, split TEXT NOT NULL, created TEXT NOT NULL) STRICT""",
-    # What may change; follows from calls and decisions.
-    """CREATE TABLE states (
-        pair_id INTEGER PRIMARY KEY REFERENCES pairs(id), status INTEGER NOT NULL DEFAULT 0, score REAL, score_raw TEXT,
-        score_scale TEXT, reason TEXT, score_key TEXT, stale INTEGER NOT NULL DEFAULT 0, encoder REAL, gap REAL,
-        flags TEXT NOT NULL DEFAULT '', edited TEXT, author TEXT, decision_id INTEGER, updated TEXT) STRICT""",
-    """CREATE TABLE decisions (
-        id INTEGER PRIMARY KEY, at TEXT NOT NULL, author TEXT NOT NULL, action TEXT NOT NULL, pair_id INTEGER,
-        count INTEGER NOT NULL, undoes INTEGER, payload TEXT NOT NULL DEFAULT '{}', idset BLOB) STRICT""",
-    "CREATE INDEX decisions_pair ON decisions(pair_id) WHERE pair_id IS NOT NULL",
-    "CREATE INDEX decisions_author ON decisions(author, id)",
-)
-
-_PAIR_INDEXES = (
-    "CREATE UNIQUE INDEX pairs_generate_key ON pairs(generate_key) WHERE generate_key IS NOT NULL",
-    "CREATE INDEX pairs_seed ON pairs(seed_id, rate, occurrence)",
-    "CREATE INDEX pairs_length ON pairs(length)",
-    "CREATE INDEX pairs_rate ON pairs(rate)",
-    "CREATE INDEX states_status ON states(status)",
-    "CREATE INDEX states_score ON states(score)",
-)
-
-_SEARCH = ("CREATE VIRTUAL TABLE pairs_fts USING fts5(text_a, text_b, tokenize='unicode61')",)
-
-STATEMENTS: tuple[str, ...] = (*_GROUND, *_CALLS, *_ITEMS, *_PAIRS, *_PAIR_INDEXES, *_SEARCH)
+STATEMENTS: tuple[str, ...] = (*_GROUND, *_CALLS, *_ITEMS, *pair_schema.STATEMENTS)
 """Everything in migration 1, in order."""
