@@ -57,7 +57,7 @@ _BOTH = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanAnswer:
-    """One answer, read. ``preamble`` is talk before the sentence, if any; ``reasoning`` the model's thinking."""
+    """One answer, read. ``preamble`` is talk before the sentence, if any; ``reasoning`` is thinking."""
 
     text: str
     answer_class: AnswerClass
@@ -99,10 +99,12 @@ def clean_answer(
     if cut_at_quote:
         body = _until_quote(body)
     preamble, line = _sentence_line(body, original)
-    text = squash(_unwrap(line))
+    bare = _unwrap(original.strip())
+    # A seed that is itself a quotation keeps its marks, and so does what is made of it.
+    text = squash(line if bare != original.strip() else _unwrap(line))
     return CleanAnswer(
         text=text,
-        answer_class=_classify(text, body, original, refusals),
+        answer_class=_classify(text, body, (original, bare), refusals),
         preamble=squash(preamble) or None,
         reasoning=reasoning,
     )
@@ -157,17 +159,17 @@ def _unwrap(line: str) -> str:
     return inner if line[0] not in rest and line[-1] not in rest else line
 
 
-def _classify(text: str, body: str, original: str, refusals: tuple[str, ...]) -> AnswerClass:
+def _classify(text: str, body: str, originals: tuple[str, str], refusals: tuple[str, ...]) -> AnswerClass:
     if not text:
         return "empty"
     heads = (text[:_REFUSAL_WINDOW], squash(body[: 2 * _REFUSAL_WINDOW])[:_REFUSAL_WINDOW])
     for pattern in refusals:
         found = _compiled(pattern)
-        if any(found.search(head) for head in heads) and not found.search(original):
+        if any(found.search(head) for head in heads) and not found.search(originals[0]):
             return "refusal"
     if has_mask(text):
         return "has_mask"
-    return "identical" if text == squash(original) else "ok"
+    return "identical" if text in {squash(original) for original in originals} else "ok"
 
 
 @functools.lru_cache(maxsize=256)
