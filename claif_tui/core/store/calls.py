@@ -1,7 +1,7 @@
-"""Every request, under the hash of its content, and the money it moves: a call and its ledger change together or not at all.
+"""Every request under the hash of its content, and the money it moves: both change together or not at all.
 
-A call is ``reserved`` before it is sent and becomes ``answered`` or ``failed``. What was said is never overwritten:
-a failed try that is repeated leaves its text in ``lost_tries``.
+A call is ``reserved`` before it is sent and becomes ``answered`` or ``failed``. What was said is never
+overwritten: a failed try that is repeated leaves its text in ``lost_tries``.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _FIELDS = (
 )
 _SELECT = f"SELECT {', '.join(_FIELDS)} FROM calls"
 _RESERVE = (
-    "INSERT INTO calls(key, stage, recipe_id, run_id, seed_id, pair_id, rate, occurrence, attempt, profile, model, api,"
-    " prompt, params, reserved_nano, sent_at, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, 'reserved')"
+    "INSERT INTO calls(key, stage, recipe_id, run_id, seed_id, pair_id, rate, occurrence, attempt, profile, model,"
+    " api, prompt, params, reserved_nano, sent_at, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, 'reserved')"
     " ON CONFLICT(key) DO UPDATE SET state = 'reserved', run_id = excluded.run_id, tries = tries + 1,"
     " reserved_nano = excluded.reserved_nano, sent_at = excluded.sent_at, answered_at = NULL, reason = NULL,"
     " detail = NULL, raw = NULL, reasoning = NULL, finish_reason = NULL WHERE state = 'failed'"
 )
 _KEEP_LOST = (
     "INSERT INTO lost_tries(key, tries, reason, detail, raw, cost_nano, at)"
-    " SELECT key, tries, coalesce(reason, ''), coalesce(detail, ''), raw, cost_nano, coalesce(answered_at, sent_at)"
-    " FROM calls WHERE key = ? AND state = 'failed'"
+    " SELECT key, tries, coalesce(reason, ''), coalesce(detail, ''), raw, cost_nano,"
+    " coalesce(answered_at, sent_at) FROM calls WHERE key = ? AND state = 'failed'"
 )
 _CLOSE = (
-    "UPDATE calls SET state = ?, reason = ?, detail = ?, raw = ?, reasoning = ?, finish_reason = ?, model_returned = ?,"
-    " prompt_tokens = ?, completion_tokens = ?, cost_nano = cost_nano + ?, reserved_nano = 0, latency_ms = ?,"
+    "UPDATE calls SET state = ?, reason = ?, detail = ?, raw = ?, reasoning = ?, finish_reason = ?,"
+    " model_returned = ?, prompt_tokens = ?, completion_tokens = ?, cost_nano = cost_nano + ?, reserved_nano = 0, latency_ms = ?,"
     " answered_at = ? WHERE key = ?"
 )
 
@@ -68,9 +68,9 @@ class CallsRepo:
         self._store = store
 
     async def reserve(self, new: NewCall, cap_nano: int | None = None) -> bool:
-        """Reserve the worst case and note the call as about to be sent; False and nothing written if a cap forbids it.
+        """Reserve the worst case and note the call as about to be sent.
 
-        Both ``cap_nano`` and the cap stored in the ledger hold. A failed call is opened again; one that is
+        False, and nothing written, if a cap forbids it. Both ``cap_nano`` and the cap stored in the ledger hold. A failed call is opened again; one that is
         answered or in flight is refused with ``StoreError``, so that it can never be paid twice.
         """
         row = (
@@ -136,7 +136,7 @@ class CallsRepo:
         latency_ms: int | None = None,
         cost_nano: int = 0,
     ) -> None:
-        """Give a call up for now, keeping what had arrived; ``cost_nano`` is what the last try is charged with."""
+        """Give a call up for now, keeping what had arrived; ``cost_nano`` is the charge for the last try."""
         values = (raw, reasoning, finish_reason, model_returned, prompt_tokens, completion_tokens)
         at = now()
 
@@ -165,15 +165,16 @@ class CallsRepo:
         def work(conn: sqlite3.Connection) -> bool:
             recipe_id, held, tries = _reserved(conn, key)
             conn.execute(
-                "INSERT INTO lost_tries(key, tries, reason, detail, raw, cost_nano, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO lost_tries(key, tries, reason, detail, raw, cost_nano, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (key, tries, reason, detail, raw, cost_nano, at),
             )
             ledger.settle(conn, recipe_id, held, cost_nano)
             again = ledger.reserve(conn, recipe_id, reserve_nano, cap_nano)
             state = "reserved" if again else "failed"
             conn.execute(
-                "UPDATE calls SET state = ?, reason = ?, detail = ?, tries = tries + ?, cost_nano = cost_nano + ?,"
-                " reserved_nano = ?, sent_at = ? WHERE key = ?",
+                "UPDATE calls SET state = ?, reason = ?, detail = ?, tries = tries + ?,"
+                " cost_nano = cost_nano + ?, reserved_nano = ?, sent_at = ? WHERE key = ?",
                 (
                     *(state, None if again else "budget", None if again else f"after {reason}: {detail}"),
                     *(int(again), cost_nano, reserve_nano if again else 0, at, key),
@@ -192,8 +193,7 @@ class CallsRepo:
         def work(conn: sqlite3.Connection) -> int:
             dead = set(dead_run_ids(conn))
             left = conn.execute(
-                "SELECT c.key, c.recipe_id, c.reserved_nano, c.run_id FROM calls c LEFT JOIN runs r ON r.id = c.run_id"
-                " WHERE c.state = 'reserved'"
+                "SELECT key, recipe_id, reserved_nano, run_id FROM calls WHERE state = 'reserved'"
             ).fetchall()
             open_ = {
                 row[0] for row in conn.execute("SELECT id FROM runs WHERE state IN ('running', 'paused')")
@@ -202,8 +202,8 @@ class CallsRepo:
             for key, recipe_id, held, _ in lost:
                 ledger.settle(conn, recipe_id, held, held)
                 conn.execute(
-                    "UPDATE calls SET state = 'failed', reason = ?, detail = 'its process ended before the answer',"
-                    " cost_nano = cost_nano + reserved_nano, reserved_nano = 0, answered_at = ? WHERE key = ?",
+                    "UPDATE calls SET state = 'failed', reason = ?,"
+                    " detail = 'its process ended before the answer', cost_nano = cost_nano + reserved_nano, reserved_nano = 0, answered_at = ? WHERE key = ?",
                     (INTERRUPTED, now(), key),
                 )
             return len(lost)
@@ -241,8 +241,8 @@ class CallsRepo:
         with self._store.read() as conn:
             return dict(
                 conn.execute(
-                    "SELECT reason, count(*) FROM calls WHERE state = 'failed' AND (?1 IS NULL OR recipe_id = ?1)"
-                    " GROUP BY reason ORDER BY count(*) DESC, reason",
+                    "SELECT reason, count(*) FROM calls WHERE state = 'failed'"
+                    " AND (?1 IS NULL OR recipe_id = ?1) GROUP BY reason ORDER BY count(*) DESC, reason",
                     (recipe_id,),
                 ).fetchall()
             )
@@ -251,7 +251,8 @@ class CallsRepo:
         """The tries of one call that were followed by another, oldest first."""
         with self._store.read() as conn:
             rows = conn.execute(
-                "SELECT key, tries, reason, detail, raw, cost_nano, at FROM lost_tries WHERE key = ? ORDER BY id",
+                "SELECT key, tries, reason, detail, raw, cost_nano, at FROM lost_tries"
+                " WHERE key = ? ORDER BY id",
                 (key,),
             ).fetchall()
         return [

@@ -19,7 +19,7 @@ BUSY_MS = 5000
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 16_384
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
-"""The write-ahead log is cut back to this after a checkpoint, so that one bulk import does not leave it huge."""
+"""The write-ahead log is cut back to this after a checkpoint: one bulk import must not leave it huge."""
 
 _LOCKED = "another process holds a lock on it and did not let go for {seconds:g} s"
 _CAUSES: dict[str, tuple[type[StoreError], str, str]] = {
@@ -107,7 +107,7 @@ def _set_journal(connection: sqlite3.Connection, wal: bool) -> None:
 
 
 def explain(error: sqlite3.Error, path: Path, doing: str = "use") -> StoreError | None:
-    """Return the user's words for ``error``, or None for a programmer's mistake (bad SQL, a broken constraint)."""
+    """Return the user's words for ``error``; None for a programmer's mistake (bad SQL, a broken rule)."""
     name = getattr(error, "sqlite_errorname", None) or ""
     primary = "_".join(name.split("_")[:2])
     if primary not in _CAUSES:

@@ -1,4 +1,4 @@
-"""Money of each recipe: cap, spent, reserved. It moves only together with the call that moves it (see ``calls``)."""
+"""Money of each recipe: cap, spent, reserved. It moves only together with a call (see ``calls``)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LedgerRepo:
 
 
 def reserve(conn: sqlite3.Connection, recipe_id: str | None, nano: int, cap_nano: int | None) -> bool:
-    """Reserve ``nano`` unless that would pass ``cap_nano`` or the stored cap; False and no change if it would."""
+    """Reserve ``nano`` unless that would pass ``cap_nano`` or the stored cap: then False and no change."""
     taken = conn.execute(
         "INSERT INTO ledger(recipe_id, reserved_nano) SELECT ?1, ?2 WHERE ?3 IS NULL OR ?2 <= ?3"
         " ON CONFLICT(recipe_id) DO UPDATE SET reserved_nano = reserved_nano + ?2"

@@ -1,4 +1,4 @@
-"""The schema as numbered migrations, and how a database is brought up to date: never without a backup beside it.
+"""How a database is brought up to date, step by numbered step: never without a backup beside it.
 
 The number of the last applied migration is the file's ``user_version``, so that an up-to-date project opens
 without loading sqlite-utils.

@@ -1,10 +1,9 @@
-"""Who a process is, so that "is it still alive" has an answer that a reused process number cannot spoil. No SQL."""
+"""Who a process is, so that "is it alive" has an answer that a reused number cannot spoil. No SQL."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def start_mark(pid: int) -> str | None:
 
     Marks are only good for comparing: the same process always gives the same one.
     """
-    if sys.platform.startswith("linux"):
+    if os.uname().sysname == "Linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:

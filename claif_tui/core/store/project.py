@@ -1,14 +1,10 @@
-"""The project folder on disk: what is in it, whether it can be used, and who may use it on a network filesystem.
-
-No SQL here.
-"""
+"""The project folder on disk: what is in it, whether it can be used, and by which host. No SQL."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -23,9 +19,12 @@ FOLDERS = ("snapshots", "runs", "exports")
 
 MOUNTS = Path("/proc/mounts")
 NETWORK_FILESYSTEMS = frozenset(
-    "nfs nfs4 cifs smb smb2 smb3 smbfs afpfs webdav ncpfs afs 9p lustre gpfs beegfs ceph glusterfs orangefs pvfs2 "
-    "fuse.sshfs fuse.ceph fuse.glusterfs fuse.s3fs fuse.rclone fuse.davfs fuse.smbnetfs fuse.gcsfuse "
-    "fuse.juicefs fuse.mfs fuse.beegfs virtiofs".split()
+    [
+        *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "ncpfs", "afs", "9p"),
+        *("lustre", "gpfs", "beegfs", "ceph", "glusterfs", "orangefs", "pvfs2", "virtiofs", "fuse.sshfs"),
+        *("fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.davfs", "fuse.smbnetfs"),
+        *("fuse.gcsfuse", "fuse.juicefs", "fuse.mfs", "fuse.beegfs"),
+    ]
 )
 
 LEASE_SECONDS = 90.0
@@ -100,7 +99,7 @@ def network_filesystem(folder: Path, mounts: str | None = None) -> str | None:
 
 def _mounts() -> str:
     """The mount table in the form of /proc/mounts; empty if it cannot be had."""
-    if not sys.platform.startswith("darwin"):
+    if os.uname().sysname != "Darwin":
         try:
             return MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
@@ -170,8 +169,9 @@ class Lease:
             age = time.time() - holder.renewed
             if age < LEASE_SECONDS:
                 raise BusyError(
-                    f"The project is in use on another host: {holder.host} (process {holder.pid}, since {holder.since})",
-                    "It lies on a network filesystem, where one host at a time may use it. Close it there first.",
+                    f"The project is in use on another host: {holder.host} (process {holder.pid}, "
+                    f"since {holder.since})",
+                    "It lies on a network filesystem: one host at a time may use it. Close it there first.",
                 )
             self._set_aside(holder)
             holder = None

@@ -1,4 +1,4 @@
-"""Who is sending requests: one live run at a time, dead ones taken over, and how another process asks it to stop."""
+"""Who is sending requests: one live run at a time, dead ones taken over, requests to stop handed on."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ BESIDE: frozenset[RunKind] = frozenset({"try", "rescore"})
 """Kinds that may go on beside a live run."""
 _OPEN = ("running", "paused")
 _GONE = "the process ended without closing it"
-_COLUMNS = "id, kind, recipe_id, profile, model, args, state, host, pid, started, heartbeat, ended, totals, message, pid_started"
+_COLUMNS = (
+    "id, kind, recipe_id, profile, model, args, state, host, pid, started, heartbeat, ended, totals, message,"
+    " pid_started"
+)
 
 
 class RunsRepo:
-    """Table ``runs``. All methods block for a moment; an event loop calls them through ``asyncio.to_thread``."""
+    """Table ``runs``. Methods block for a moment; an event loop calls them through ``asyncio.to_thread``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,7 +40,7 @@ class RunsRepo:
     def start(
         self, kind: RunKind, recipe_id: str | None, profile: str, model: str, args: Mapping[str, object]
     ) -> Run:
-        """Open a run of this process. ``BusyError`` names the live run that stands in the way; dead ones are closed."""
+        """Open a run of this process; ``BusyError`` names a live one in the way, dead ones are closed."""
 
         def work(conn: sqlite3.Connection) -> int:
             _close_dead(conn)
@@ -45,8 +48,8 @@ class RunsRepo:
                 _refuse_second(conn)
             at = now()
             cursor = conn.execute(
-                "INSERT INTO runs(kind, recipe_id, profile, model, args, state, host, pid, pid_started, heartbeat, started)"
-                " VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+                "INSERT INTO runs(kind, recipe_id, profile, model, args, state, host, pid,"
+                " pid_started, heartbeat, started) VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                 (
                     kind,
                     recipe_id,
@@ -112,7 +115,7 @@ class RunsRepo:
         return None if row is None else _run(row)
 
     def request(self, run_id: int, ask: Ask) -> None:
-        """Ask a run, whatever process it is in; it looks for this about twice a second. The last word counts."""
+        """Ask a run, whatever process it is in; it has to look for it. The last word counts."""
         self._store.write(lambda conn: conn.execute("UPDATE runs SET request = ? WHERE id = ?", (ask, run_id)))
 
     def requested(self, run_id: int) -> Ask | None:

@@ -25,15 +25,16 @@ class SeedsRepo:
     def add_batch(
         self, conn: sqlite3.Connection, source_id: int, split: Split, rows: Sequence[tuple[str, int]]
     ) -> BatchResult:
-        """Add (text, line) rows, to be called within ``Store.write``; a text that its split has is counted there.
+        """Add (text, line) rows inside ``Store.write``; a text that its split already has is counted there.
 
         Texts must have passed ``storable_text``. A duplicate names where the sentence stood first.
         """
         duplicates: list[Duplicate] = []
         for text, line in rows:
-            _, first_source, first_line, count = conn.execute(
+            first_source, first_line, count = conn.execute(
                 "INSERT INTO seeds(hash, text, split, source_id, line) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT(split, hash) DO UPDATE SET count = count + 1 RETURNING id, source_id, line, count",
+                " ON CONFLICT(split, hash) DO UPDATE SET count = count + 1"
+                " RETURNING source_id, line, count",
                 (hashlib.sha256(text.encode()).digest()[:16], text, split, source_id, line),
             ).fetchone()
             if count > 1:
@@ -67,7 +68,7 @@ class SeedsRepo:
     def iter(
         self, splits: Sequence[Split] = ("train",), limit: int | None = None, chunk: int = 1000
     ) -> Iterator[Seed]:
-        """Seeds of these splits in id order, ``chunk`` in memory at a time, no view held open between chunks."""
+        """Seeds of these splits in id order, ``chunk`` in memory at a time; no view stays open in between."""
         after, left = 0, limit
         marks = ", ".join("?" * len(splits))
         while left is None or left > 0:
@@ -84,6 +85,16 @@ class SeedsRepo:
             after = rows[-1][0]
             left = None if left is None else left - size
 
+    def planned(self, split: Split = "train", limit: int | None = None) -> tuple[int, int, int]:
+        """(distinct sentences, occurrences, last id) of the first ``limit`` seeds of a split: what a plan covers."""
+        with self._store.read() as conn:
+            row = conn.execute(
+                "SELECT count(*), coalesce(sum(count), 0), coalesce(max(id), 0) FROM"
+                " (SELECT id, count FROM seeds WHERE split = ? ORDER BY id LIMIT ?)",
+                (split, -1 if limit is None else limit),
+            ).fetchone()
+        return int(row[0]), int(row[1]), int(row[2])
+
     def get(self, seed_id: int) -> Seed | None:
         """One seed."""
         with self._store.read() as conn:
@@ -95,7 +106,8 @@ class SeedsRepo:
         where, bound = ("", ()) if split is None else (" WHERE split = ?", (split,))
         with self._store.read() as conn:
             row = conn.execute(
-                f"SELECT {_COLUMNS} FROM seeds WHERE id = (SELECT id FROM seeds{where} ORDER BY id LIMIT 1 OFFSET ?)",
+                f"SELECT {_COLUMNS} FROM seeds"
+                f" WHERE id = (SELECT id FROM seeds{where} ORDER BY id LIMIT 1 OFFSET ?)",
                 (*bound, index),
             ).fetchone()
         return None if row is None else _seed(row)

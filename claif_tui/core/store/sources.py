@@ -36,7 +36,8 @@ class SourcesRepo:
     ) -> int:
         """Note that an import starts; returns its id. Until ``finish`` it counts as interrupted."""
         cursor = conn.execute(
-            "INSERT INTO sources(path, role, format, split, sha256, created, author) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sources(path, role, format, split, sha256, created, author)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (path, role, format, split, sha256, now(), author or self._store.author),
         )
         assert cursor.lastrowid is not None
@@ -84,8 +85,8 @@ class SourcesRepo:
         """All imports, oldest first; an unfinished one carries a note that says so."""
         with self._store.read() as conn:
             rows = conn.execute(
-                "SELECT id, path, role, format, split, sha256, created, author, rows, sentences, uniq, duplicates,"
-                " empty, dropped, notes, finished FROM sources ORDER BY id"
+                "SELECT id, path, role, format, split, sha256, created, author, rows, sentences, uniq,"
+                " duplicates, empty, dropped, notes, finished FROM sources ORDER BY id"
             ).fetchall()
         return [_source(row) for row in rows]
 
@@ -97,7 +98,8 @@ class SourcesRepo:
         """Rows of one import that were dropped or merged: (line, reason, detail), by line."""
         with self._store.read() as conn:
             return conn.execute(
-                "SELECT line, reason, detail FROM import_issues WHERE source_id = ? ORDER BY line, id LIMIT ? OFFSET ?",
+                "SELECT line, reason, detail FROM import_issues WHERE source_id = ?"
+                " ORDER BY line, id LIMIT ? OFFSET ?",
                 (source_id, limit, offset),
             ).fetchall()
 

@@ -1,4 +1,4 @@
-"""``Store``: one open project, with its writer thread, its readers and its repositories. No SQL of any one table here."""
+"""``Store``: one open project with its writer, readers and repositories. No SQL of any one table here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OLDEST_SQLITE = (3, 37, 0)
 
 
 class Store:
-    """An open project. Safe to use from many threads; every method but the ``a…`` ones may block for a disk flush.
+    """An open project, safe to use from many threads; what is not ``async`` may block for a disk flush.
 
     Made by ``create`` or ``open``; to be closed (it is a context manager). Errors of the environment (disk,
     locks, damage) come as ``StoreError``.
@@ -150,7 +150,7 @@ class Store:
         self.close()
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` on the writer thread and return its result once it is on disk. It must only touch the database."""
+        """Run ``work`` on the writer thread, return its result once on disk. It must only touch the database."""
         return self._writer.write(work)
 
     async def awrite(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -159,7 +159,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """This thread's reader, within one consistent view of the data. Keep it short: it holds back the log."""
+        """This thread's reader, within one consistent view of the data. Keep it short: the log waits for it."""
         connection = self._reader()
         if connection.in_transaction:  # nested in another read of this thread: the same view
             yield connection

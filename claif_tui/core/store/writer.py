@@ -1,6 +1,7 @@
-"""The one thread of a process that writes: everything queued goes into one transaction and is confirmed after it is on disk.
+"""The one thread of a process that writes; what is queued goes into one transaction. No tables here.
 
-One commit costs a disk flush however much is in it, so the queue is drained before each commit. Nothing about tables here.
+One commit costs a disk flush however much is in it, so the queue is drained before each commit, and whoever
+waits hears of it after the commit.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
@@ -108,10 +110,8 @@ class Writer:
                 _deliver(batch)
             elif open_ and self._guard is not None:
                 self._beat()
-        try:
+        with suppress(sqlite3.Error):  # another process still reads; the last to leave folds the log in
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            pass  # another process still reads; the last one to leave folds the log in
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Item], bool]:
@@ -133,10 +133,8 @@ class Writer:
 
     def _beat(self) -> None:
         assert self._guard is not None
-        try:
+        with suppress(StoreError):  # nobody waits for this one; the next write says it
             self._guard.ensure()
-        except StoreError:
-            pass  # nobody waits for this one; the next write says it
 
     def _commit(self, batch: list[_Item]) -> None:
         """Run all items in one transaction; if it dies as a whole, each item gets one of its own."""
@@ -151,7 +149,7 @@ class Writer:
             item.result, item.error = None, self._explained(error)
 
     def _transact(self, batch: list[_Item]) -> Exception | None:
-        """Run ``batch`` in one transaction. An error means that nothing was kept; a StoreError, that it never began."""
+        """Run ``batch`` in one transaction; an error means nothing was kept, a StoreError that it never began."""
         connection = self._connection
         try:
             if self._guard is not None:
@@ -202,10 +200,8 @@ def _deliver(batch: list[_Item]) -> None:
         else:
             _settle(item)
     for loop, items in loops.items():
-        try:
+        with suppress(RuntimeError):  # that loop has ended; the work is on disk all the same
             loop.call_soon_threadsafe(_settle_all, items)
-        except RuntimeError:
-            pass  # that loop has ended; the work is on disk all the same
 
 
 def _settle_all(items: list[_Item]) -> None:
