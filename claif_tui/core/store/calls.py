@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from claif_tui.core.errors import StoreError
@@ -38,22 +40,27 @@ _FIELDS = (
     *("sent_at", "answered_at"),
 )
 _SELECT = f"SELECT {', '.join(_FIELDS)} FROM calls"
+_NEW = tuple(field.name for field in fields(NewCall) if field.name != "reserve_nano")
+_NEW_VALUES = attrgetter(*_NEW, "reserve_nano")
 _RESERVE = (
-    "INSERT INTO calls(key, stage, recipe_id, run_id, seed_id, pair_id, rate, occurrence, attempt, profile, model,"
-    " api, prompt, params, reserved_nano, sent_at, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, 'reserved')"
-    " ON CONFLICT(key) DO UPDATE SET state = 'reserved', run_id = excluded.run_id, tries = tries + 1,"
-    " reserved_nano = excluded.reserved_nano, sent_at = excluded.sent_at, answered_at = NULL, reason = NULL,"
-    " detail = NULL, raw = NULL, reasoning = NULL, finish_reason = NULL WHERE state = 'failed'"
+    f"INSERT INTO calls({', '.join(_NEW)}, reserved_nano, sent_at, state)"
+    f" VALUES ({', '.join('?' * len(_NEW))}, ?, ?, 'reserved') ON CONFLICT(key) DO NOTHING"
+)
+_REOPEN = (
+    "UPDATE calls SET state = 'reserved', run_id = ?, tries = tries + 1, reserved_nano = ?, sent_at = ?,"
+    " answered_at = NULL, reason = NULL, detail = NULL, raw = NULL, reasoning = NULL, finish_reason = NULL"
+    " WHERE key = ? AND state = 'failed'"
 )
 _KEEP_LOST = (
     "INSERT INTO lost_tries(key, tries, reason, detail, raw, cost_nano, at)"
-    " SELECT key, tries, coalesce(reason, ''), coalesce(detail, ''), raw, cost_nano,"
-    " coalesce(answered_at, sent_at) FROM calls WHERE key = ? AND state = 'failed'"
+    " SELECT key, tries, coalesce(reason, ''), coalesce(detail, ''), raw,"
+    " cost_nano - (SELECT coalesce(sum(cost_nano), 0) FROM lost_tries WHERE key = ?1),"
+    " coalesce(answered_at, sent_at) FROM calls WHERE key = ?1 AND state = 'failed' AND reason <> 'budget'"
 )
 _CLOSE = (
     "UPDATE calls SET state = ?, reason = ?, detail = ?, raw = ?, reasoning = ?, finish_reason = ?,"
-    " model_returned = ?, prompt_tokens = ?, completion_tokens = ?, cost_nano = cost_nano + ?, reserved_nano = 0, latency_ms = ?,"
-    " answered_at = ? WHERE key = ?"
+    " model_returned = ?, prompt_tokens = ?, completion_tokens = ?, cost_nano = cost_nano + ?,"
+    " reserved_nano = 0, latency_ms = ?, answered_at = ? WHERE key = ?"
 )
 
 
@@ -70,28 +77,21 @@ class CallsRepo:
     async def reserve(self, new: NewCall, cap_nano: int | None = None) -> bool:
         """Reserve the worst case and note the call as about to be sent.
 
-        False, and nothing written, if a cap forbids it. Both ``cap_nano`` and the cap stored in the ledger hold. A failed call is opened again; one that is
-        answered or in flight is refused with ``StoreError``, so that it can never be paid twice.
+        False, and nothing written, if a cap forbids it: ``cap_nano`` and the cap in the ledger both hold.
+        A failed call is opened again; one that is answered or in flight is refused with ``StoreError``, so
+        that it can never be paid twice.
         """
-        row = (
-            *(
-                new.key,
-                new.stage,
-                new.recipe_id,
-                new.run_id,
-                new.seed_id,
-                new.pair_id,
-                new.rate,
-                new.occurrence,
-            ),
-            *(new.attempt, new.profile, new.model, new.api, new.prompt, new.params, new.reserve_nano, now()),
-        )
+        sent_at = now()
+        row = (*_NEW_VALUES(new), sent_at)
 
         def work(conn: sqlite3.Connection) -> bool:
             if not ledger.reserve(conn, new.recipe_id, new.reserve_nano, cap_nano):
                 return False
+            if conn.execute(_RESERVE, row).rowcount == 1:
+                return True
             conn.execute(_KEEP_LOST, (new.key,))
-            if conn.execute(_RESERVE, row).rowcount != 1:
+            again = conn.execute(_REOPEN, (new.run_id, new.reserve_nano, sent_at, new.key))
+            if again.rowcount != 1:
                 raise StoreError(
                     f"Call {new.key[:12]} is answered or in flight already", "It is not sent again."
                 )
@@ -203,7 +203,8 @@ class CallsRepo:
                 ledger.settle(conn, recipe_id, held, held)
                 conn.execute(
                     "UPDATE calls SET state = 'failed', reason = ?,"
-                    " detail = 'its process ended before the answer', cost_nano = cost_nano + reserved_nano, reserved_nano = 0, answered_at = ? WHERE key = ?",
+                    " detail = 'its process ended before the answer',"
+                    " cost_nano = cost_nano + reserved_nano, reserved_nano = 0, answered_at = ? WHERE key = ?",
                     (INTERRUPTED, now(), key),
                 )
             return len(lost)

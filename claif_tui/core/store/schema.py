@@ -10,8 +10,9 @@ from claif_tui.core.store import pair_schema
 
 _GROUND = (
     """CREATE TABLE sources (
-        id INTEGER PRIMARY KEY, path TEXT NOT NULL, role TEXT NOT NULL, format TEXT NOT NULL, split TEXT NOT NULL,
-        sha256 TEXT NOT NULL, created TEXT NOT NULL, author TEXT NOT NULL, finished INTEGER NOT NULL DEFAULT 0,
+        id INTEGER PRIMARY KEY, path TEXT NOT NULL, role TEXT NOT NULL, format TEXT NOT NULL,
+        split TEXT NOT NULL, sha256 TEXT NOT NULL, created TEXT NOT NULL, author TEXT NOT NULL,
+        finished INTEGER NOT NULL DEFAULT 0,
         rows INTEGER NOT NULL DEFAULT 0, sentences INTEGER NOT NULL DEFAULT 0, uniq INTEGER NOT NULL DEFAULT 0,
         duplicates INTEGER NOT NULL DEFAULT 0, empty INTEGER NOT NULL DEFAULT 0,
         dropped TEXT NOT NULL DEFAULT '{}', notes TEXT NOT NULL DEFAULT '[]') STRICT""",
@@ -30,7 +31,8 @@ _GROUND = (
     """CREATE TABLE runs (
         id INTEGER PRIMARY KEY, kind TEXT NOT NULL, recipe_id TEXT, profile TEXT NOT NULL, model TEXT NOT NULL,
         args TEXT NOT NULL, state TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
-        pid_started TEXT NOT NULL, heartbeat TEXT NOT NULL, started TEXT NOT NULL, ended TEXT, totals TEXT NOT NULL DEFAULT '{}',
+        pid_started TEXT NOT NULL, heartbeat TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
+        totals TEXT NOT NULL DEFAULT '{}',
         message TEXT NOT NULL DEFAULT '', request TEXT) STRICT""",
     "CREATE INDEX runs_open ON runs(state) WHERE state IN ('running', 'paused')",
     # The outcome of each planned pair; without a row it is open. rate is in thousandths.
@@ -45,7 +47,8 @@ _CALLS = (
     """CREATE TABLE calls (
         key TEXT PRIMARY KEY, stage TEXT NOT NULL, recipe_id TEXT, run_id INTEGER, seed_id INTEGER,
         pair_id INTEGER, rate REAL, occurrence INTEGER NOT NULL, attempt INTEGER NOT NULL,
-        profile TEXT NOT NULL, model TEXT NOT NULL, model_returned TEXT, api TEXT NOT NULL, prompt TEXT NOT NULL, params TEXT NOT NULL, state TEXT NOT NULL,
+        profile TEXT NOT NULL, model TEXT NOT NULL, model_returned TEXT, api TEXT NOT NULL,
+        prompt TEXT NOT NULL, params TEXT NOT NULL, state TEXT NOT NULL,
         reason TEXT, detail TEXT, raw TEXT, reasoning TEXT, finish_reason TEXT, prompt_tokens INTEGER,
         completion_tokens INTEGER, reserved_nano INTEGER NOT NULL, cost_nano INTEGER NOT NULL DEFAULT 0,
         tries INTEGER NOT NULL DEFAULT 1, latency_ms INTEGER, sent_at TEXT NOT NULL,
@@ -57,7 +60,8 @@ _CALLS = (
     "CREATE INDEX calls_pair ON calls(pair_id) WHERE pair_id IS NOT NULL",
     """CREATE TABLE lost_tries (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL REFERENCES calls(key), tries INTEGER NOT NULL,
-        reason TEXT NOT NULL, detail TEXT NOT NULL, raw TEXT, cost_nano INTEGER NOT NULL, at TEXT NOT NULL) STRICT""",
+        reason TEXT NOT NULL, detail TEXT NOT NULL, raw TEXT, cost_nano INTEGER NOT NULL,
+        at TEXT NOT NULL) STRICT""",
     "CREATE INDEX lost_tries_key ON lost_tries(key)",
     # recipe_id is '' for calls that belong to no recipe.
     """CREATE TABLE ledger (

@@ -86,7 +86,7 @@ class SeedsRepo:
             left = None if left is None else left - size
 
     def planned(self, split: Split = "train", limit: int | None = None) -> tuple[int, int, int]:
-        """(distinct sentences, occurrences, last id) of the first ``limit`` seeds of a split: what a plan covers."""
+        """(distinct sentences, occurrences, last id) of a split's first ``limit`` seeds: what a plan covers."""
         with self._store.read() as conn:
             row = conn.execute(
                 "SELECT count(*), coalesce(sum(count), 0), coalesce(max(id), 0) FROM"

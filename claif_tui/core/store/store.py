@@ -150,7 +150,7 @@ class Store:
         self.close()
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` on the writer thread, return its result once on disk. It must only touch the database."""
+        """Run ``work`` on the writer thread; its result, once on disk. It must only touch the database."""
         return self._writer.write(work)
 
     async def awrite(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -149,7 +149,7 @@ class Writer:
             item.result, item.error = None, self._explained(error)
 
     def _transact(self, batch: list[_Item]) -> Exception | None:
-        """Run ``batch`` in one transaction; an error means nothing was kept, a StoreError that it never began."""
+        """Run ``batch`` in one transaction. An error: nothing was kept; a StoreError: it never began."""
         connection = self._connection
         try:
             if self._guard is not None:
