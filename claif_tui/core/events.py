@@ -79,7 +79,6 @@ class BudgetReached:
     spent_nano: int
     reserved_nano: int
     cap_nano: int
-    needed_nano: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,4 +119,6 @@ class Finished:
     progress: Progress
 
 
-Event = CallStarted | TokenArrived | PairGenerated | PairScored | CallFailed | BudgetReached | Progress | Finished
+Event = (
+    CallStarted | TokenArrived | PairGenerated | PairScored | CallFailed | BudgetReached | Progress | Finished
+)
