@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive, var
 from textual.screen import Screen
 
@@ -47,7 +48,7 @@ class ClaifApp(WorkerErrors, App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-short"), (24, "-tall")]
 
     revision: reactive[tuple[int, int]] = reactive((0, 0), init=False)
-    """(how many projects were opened, the store's data version): changes whenever something shown may be old."""
+    """(how many projects were opened, the store's data version): changes when what is shown may be old."""
     top: reactive[TopState] = reactive(TopState())
     store: var[Store | None] = var(None, init=False)
     """The open project; None while none is open."""
@@ -61,10 +62,9 @@ class ClaifApp(WorkerErrors, App[None]):
         self.theme = "claif-dark"
         self.jobs = Jobs(self)
         self._wanted = project
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="claif-db")
-        # PRAGMA data_version means something on one connection only, so polling keeps to one thread.
-        self._poll_pool = ThreadPoolExecutor(1, thread_name_prefix="claif-poll")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="claif-db")
         self._polling = False
+        self._facts = TopState()
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class ClaifApp(WorkerErrors, App[None]):
             await self.open_project(self._wanted)
 
     async def open_project(self, folder: Path, *, create: bool = False, demo: bool = False) -> bool:
-        """Open, make, or make as a demo, the project in ``folder``; errors are shown. False if it did not open."""
+        """Open or make (as a demo) the project in ``folder``; errors are shown. False if it did not open."""
         from claif_tui.core.errors import ClaifError
         from claif_tui.ui.projects import open_store
 
@@ -111,7 +111,6 @@ class ClaifApp(WorkerErrors, App[None]):
         if store is not None:
             await asyncio.to_thread(store.close)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._poll_pool.shutdown(wait=False, cancel_futures=True)
 
     # -- data --------------------------------------------------------------------------------------------
 
@@ -134,15 +133,18 @@ class ClaifApp(WorkerErrors, App[None]):
             )
 
     async def _look(self, store: Store) -> None:
+        from claif_tui.core.errors import StoreError
         from claif_tui.ui.status import top_state
 
         try:
-            version = await asyncio.get_running_loop().run_in_executor(self._poll_pool, store.data_version)
+            version = await self.background(store.data_version)
             if self.store is store and (self.revision[0], version) != self.revision:
                 self.revision = (self.revision[0], version)
-            state = await self.background(partial(top_state, store, version))
+                self._facts = await self.background(partial(top_state, store))
+                self.top = with_jobs(self._facts, self.jobs)
+        except StoreError:
             if self.store is store:
-                self.top = safe_top(state, self.jobs)
+                raise
         finally:
             self._polling = False
 
@@ -151,7 +153,7 @@ class ClaifApp(WorkerErrors, App[None]):
         self._poll()
 
     def _job_changed(self, job: Job) -> None:
-        self.top = safe_top(self.top, self.jobs)
+        self.top = with_jobs(self.top, self.jobs)
 
     # -- going places ------------------------------------------------------------------------------------
 
@@ -205,10 +207,9 @@ class ClaifApp(WorkerErrors, App[None]):
 
     # -- saying things -----------------------------------------------------------------------------------
 
-    def say(self, message: str, *, title: str = "", severity: str = "information") -> None:
+    def say(self, message: str, *, title: str = "", severity: SeverityLevel = "information") -> None:
         """Show a short notice; data in it stays text."""
-        level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
-        self.notify(safe.plain(message), title=safe.plain(title), severity=level, markup=False)
+        self.notify(safe.plain(message), title=safe.plain(title), severity=severity, markup=False)
 
     def show_error(self, error: BaseException) -> None:
         """Show an error one can read and copy; several in a row do not pile up."""
@@ -233,7 +234,7 @@ class ClaifApp(WorkerErrors, App[None]):
         )
 
 
-def safe_top(state: TopState, jobs: Jobs) -> TopState:
+def with_jobs(state: TopState, jobs: Jobs) -> TopState:
     """Return ``state`` with the running jobs in it."""
     from dataclasses import replace
 

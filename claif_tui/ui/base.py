@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Input, Static, TextArea
 from textual.worker import Worker, WorkerState
 
@@ -40,7 +41,7 @@ class WorkerErrors:
 
 
 class ClaifScreen(WorkerErrors, Screen[None]):
-    """One of the nine screens. A subclass gives ``place``, ``HELP_TEXT``, ``body()`` and, mostly, ``load()``."""
+    """One of the nine screens. A subclass gives ``place``, ``HELP_TEXT``, ``body()``, mostly ``load()``."""
 
     place: str = ""
     """The name of its place in ``keymap.PLACES``."""
@@ -48,8 +49,14 @@ class ClaifScreen(WorkerErrors, Screen[None]):
     """Two to six plain sentences for the help panel; the keys are added from the bindings."""
     AUTO_FOCUS = ""
     BINDINGS = [
-        Binding("escape", "leave_field", "Leave the field", show=False, id="field.leave", tooltip="Stop typing, so that letters are keys again"),
-    ]  # fmt: skip
+        Binding(
+            "escape",
+            "leave_field",
+            "Leave field",
+            id="field.leave",
+            tooltip="Stop typing, so that letters are keys again",
+        ),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +75,7 @@ class ClaifScreen(WorkerErrors, Screen[None]):
         return self.shell.store
 
     def compose(self) -> ComposeResult:
-        """The frame around ``body``: top line, tabs, footer, and the notice for a terminal that is too small."""
+        """The frame around ``body``: top line, tabs, footer, and a notice for a terminal that is too small."""
         yield TopLine()
         yield TabLine(self.place)
         with Container(id="body"):
@@ -127,17 +134,30 @@ class ClaifScreen(WorkerErrors, Screen[None]):
 
     @property
     def typing(self) -> bool:
-        """Whether a text field has the focus (then letters are text, not keys)."""
-        return isinstance(self.focused, (Input, TextArea))
+        """Whether a form field has the focus (then letters are text, not keys)."""
+        focused = self.focused
+        return isinstance(focused, (Input, TextArea)) or (focused is not None and "Field" in _family(focused))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leaving a field is offered in a field only."""
+        return self.typing if action == "leave_field" else True
+
+    def rest(self) -> Widget | None:
+        """What has the focus when no field has: the list of the screen, or nothing."""
+        return None
 
     def action_leave_field(self) -> None:
-        """Take the focus out of a text field."""
-        if self.focused is not None:
-            self.set_focus(None)
+        """Take the focus out of a field."""
+        self.set_focus(self.rest())
 
     def ask(self, action: Callable[[], Awaitable[None]], *, description: str) -> None:
         """Run an action that may push modals and wait for them (it needs a worker)."""
         self.run_worker(_awaited(action), group="ask", exit_on_error=False, description=description)
+
+
+def _family(widget: Widget) -> set[str]:
+    """The class names of a widget's ancestors."""
+    return {type(node).__name__ for node in widget.ancestors}
 
 
 async def _awaited(action: Callable[[], Awaitable[None]]) -> None:

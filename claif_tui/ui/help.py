@@ -1,8 +1,8 @@
-"""The help panel: a short text and the keys, read from the bindings that are live, so that it cannot be wrong."""
+"""The help panel: a short text and the keys, read from the live bindings, so that it cannot be wrong."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -15,7 +15,8 @@ from claif_tui.ui.base import ClaifModal, ClaifScreen
 from claif_tui.ui.keymap import PLACES
 
 if TYPE_CHECKING:
-    from textual.screen import ActiveBinding, Screen
+    from textual.binding import ActiveBinding
+    from textual.screen import Screen
 
 _NAMES = {
     "question_mark": "?",
@@ -42,7 +43,7 @@ def key_name(key: str) -> str:
     return "+".join(_NAMES.get(part, part) for part in key.split("+"))
 
 
-def key_rows(screen: Screen[object]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
+def key_rows(screen: Screen[Any]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
     """Return (this screen's keys, keys that work everywhere) as rows of keys, name, explanation."""
     here: dict[str, tuple[list[str], ActiveBinding]] = {}
     everywhere: dict[str, tuple[list[str], ActiveBinding]] = {}
@@ -68,7 +69,7 @@ class HelpModal(ClaifModal[None]):
         Binding("k", "scroll(-1)", "Up", show=False, id="help.up"),
     ]
 
-    def __init__(self, about: Screen[object]) -> None:
+    def __init__(self, about: Screen[Any]) -> None:
         super().__init__()
         self._about = about
         self._here, self._everywhere = key_rows(about)

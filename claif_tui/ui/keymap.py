@@ -95,13 +95,28 @@ APP_BINDINGS: list[Binding] = [
         )
         for place in PLACES
     ),
-    Binding("question_mark", "help", "Help", key_display="?", id="app.help", tooltip="What this screen does, every key"),
+    Binding(
+        "question_mark",
+        "help",
+        "Help",
+        key_display="?",
+        id="app.help",
+        tooltip="What this screen does, every key",
+    ),
     Binding("f1", "help", "Help", show=False, id="app.help.f1", tooltip="Help, also while typing"),
-    Binding("colon", "command_palette", "Palette", show=False, key_display=":", id="app.palette.colon", tooltip="Every action by name"),
+    Binding(
+        "colon",
+        "command_palette",
+        "Palette",
+        show=False,
+        key_display=":",
+        id="app.palette.colon",
+        tooltip="Every action by name",
+    ),
     Binding("y", "copy", "Copy", show=False, id="app.copy", tooltip="Copy what the cursor is on"),
     Binding("q", "quit", "Quit", show=False, id="app.quit", tooltip="Leave; asks when a job is running"),
     Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit.ctrl", tooltip="Leave, also while typing"),
-]  # fmt: skip
+]
 
 LIST_BINDINGS: list[Binding] = [
     Binding("j,down", "cursor_down", "Down", show=False, id="list.down"),

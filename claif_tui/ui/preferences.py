@@ -1,4 +1,4 @@
-"""The user's own choices for the app (theme, density, keys, recent projects): read once, written when changed."""
+"""The user's own choices for the app (theme, keys, recent projects): read once, written when changed."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.content import Content
+from textual.content import Content as Content
 
 from claif_tui.core.text import display_text
 
@@ -70,3 +70,8 @@ def _part(part: Part) -> Content:
     if isinstance(part, tuple):
         return line(part[0], part[1])
     return line(part)
+
+
+def editable(raw: str) -> str:
+    """``raw`` for a text field: line breaks and tabs stay, everything a terminal would act on shows as a mark."""
+    return display_text(raw)

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
 
-def top_state(store: Store, version: int) -> TopState:
+def top_state(store: Store) -> TopState:
     """Read project, endpoint, money and the time of the last decision."""
     return TopState(project=store.folder.name)
