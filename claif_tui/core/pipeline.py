@@ -26,11 +26,12 @@ from claif_tui.core.events import (
     PairScored,
     Progress,
 )
-from claif_tui.core.llm.base import LLMError, Reason
+from claif_tui.core.llm.base import Reason
 from claif_tui.core.models import NANO, NewPair, RunState
 from claif_tui.core.planning import Planned, RunOptions, walk
 from claif_tui.core.progress import EventStream, Tally
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
+from claif_tui.core.run_words import closing_words, fatal_words
 from claif_tui.core.store.items import ItemState
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import claif
@@ -146,7 +147,7 @@ class Generation:
         await self._desk.close()
         state = self._end or "finished"
         progress = self._progress()
-        message = self._message or _closing_words(state, progress)
+        message = self._message or closing_words(state, progress)
         totals: dict[str, object] = {
             "planned": progress.planned,
             "answered": progress.answered,
@@ -354,7 +355,7 @@ class Generation:
         why: Reason = reason or "unparsed"
         fatal = self._desk.caller.fatal
         if fatal is not None:
-            self.stop("failed", _fatal_words(fatal))
+            self.stop("failed", fatal_words(fatal))
             raise Ended
         if why == "budget":
             self._budget_reached()
@@ -403,26 +404,3 @@ def _first(errors: BaseExceptionGroup[ClaifError]) -> ClaifError:
         error = error.exceptions[0]
     assert isinstance(error, ClaifError)
     return error
-
-
-def _fatal_words(error: LLMError) -> str:
-    words = {
-        "auth": "The endpoint refuses the key",
-        "model_not_found": "The endpoint does not know the model",
-        "quota": "The account has no quota left",
-        "wrong_endpoint": "The base URL is not an OpenAI-compatible API",
-        "bad_request": "The endpoint refuses a parameter of the recipe",
-        "connection": "The endpoint cannot be reached",
-    }.get(error.reason, f"The endpoint fails ({error.reason})")
-    return f"{words}: {error.detail}. Nothing answered is lost; mend it and start again."
-
-
-def _closing_words(state: EndState, progress: Progress) -> str:
-    failed = sum(progress.failed.values())
-    if state == "finished":
-        if not failed:
-            return f"All {progress.planned:,} planned pairs are answered."
-        return (
-            f"{progress.answered:,} of {progress.planned:,} answered, {failed:,} failed. Retry them with: retry"
-        )
-    return f"{progress.open:,} of {progress.planned:,} planned pairs are open. Start again to go on where it stopped."

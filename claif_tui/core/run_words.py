@@ -1,0 +1,31 @@
+"""How the end of a run is put into words, the same in the app and on the command line."""
+
+from __future__ import annotations
+
+from claif_tui.core.events import EndState, Progress
+from claif_tui.core.llm.base import LLMError
+
+
+def fatal_words(error: LLMError) -> str:
+    """Say why nothing more is sent, and what to do."""
+    words = {
+        "auth": "The endpoint refuses the key",
+        "model_not_found": "The endpoint does not know the model",
+        "quota": "The account has no quota left",
+        "wrong_endpoint": "The base URL is not an OpenAI-compatible API",
+        "bad_request": "The endpoint refuses a parameter of the recipe",
+        "connection": "The endpoint cannot be reached",
+    }.get(error.reason, f"The endpoint fails ({error.reason})")
+    return f"{words}: {error.detail}. Nothing answered is lost; mend it and start again."
+
+
+def closing_words(state: EndState, progress: Progress) -> str:
+    """Say where a run that ended without trouble stands."""
+    failed = sum(progress.failed.values())
+    if state == "finished":
+        if not failed:
+            return f"All {progress.planned:,} planned pairs are answered."
+        return (
+            f"{progress.answered:,} of {progress.planned:,} answered, {failed:,} failed. Retry them with: retry"
+        )
+    return f"{progress.open:,} of {progress.planned:,} planned pairs are open. Start again to go on where it stopped."

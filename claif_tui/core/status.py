@@ -1,0 +1,71 @@
+"""Where a project stands: what is planned, answered, failed, decided and spent. One definition for every reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from claif_tui.core.models import NANO, Counts, Run
+from claif_tui.core.recipes import Recipe, requests_id
+from claif_tui.core.store.store import Store
+from claif_tui.core.systems import claif
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """``planned`` pairs end ``answered`` or ``failed`` (by reason); the rest is open. Money in nano-dollars."""
+
+    planned: int
+    answered: int
+    failed: dict[str, int]
+    pairs: Counts
+    spent_nano: int
+    reserved_nano: int
+    cap_nano: int | None
+    active: Run | None
+    last_run: Run | None
+
+    @property
+    def open(self) -> int:
+        """Planned pairs without an outcome."""
+        return max(0, self.planned - self.answered - sum(self.failed.values()))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON shape that the command line promises."""
+        return {
+            "planned": self.planned,
+            "answered": self.answered,
+            "failed": self.failed,
+            "pairs": {
+                "pending": self.pairs.pending,
+                "accepted": self.pairs.accepted,
+                "rejected": self.pairs.rejected,
+            },
+            "spent_usd": self.spent_nano / NANO,
+            "cap_usd": None if self.cap_nano is None else self.cap_nano / NANO,
+        }
+
+
+def status(store: Store, recipe: Recipe) -> Status:
+    """Return the project's status under ``recipe``.
+
+    The plan is that of the last generation run: a run over the first 200 seeds plans for 200. Before any run
+    it covers all training seeds.
+    """
+    scope = requests_id(recipe)
+    runs = store.runs.list(200)
+    last = next((run for run in runs if run.kind in {"generate", "retry"}), None)
+    limit = last.args.get("limit") if last is not None else None
+    unique, occurrences, last_seed = store.seeds.planned("train", limit if isinstance(limit, int) else None)
+    items = store.items.counts(scope, last_seed)
+    money = store.ledger.get(scope)
+    return Status(
+        planned=claif.planned_pairs(recipe, unique, occurrences),
+        answered=items.answered,
+        failed=items.failed,
+        pairs=store.pairs.counts(),
+        spent_nano=money.spent_nano,
+        reserved_nano=money.reserved_nano,
+        cap_nano=money.cap_nano,
+        active=store.runs.active(),
+        last_run=last,
+    )
