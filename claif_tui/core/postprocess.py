@@ -1,0 +1,478 @@
+"""The one way from pairs to training rows, for snapshot and export alike: drops, smoothing, cap, zero pairs.
+
+Source: methods 3 and 3.1. Nothing here reads a database or writes a file. Pairs are looked at twice: once to
+decide (some 60 bytes a pair are kept, no texts), once to hand out rows. The result depends on the pairs and the
+options alone: not on ids, times, hash seeds, or the order in which answers came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
+
+from claif_tui.core.masking import has_mask
+from claif_tui.core.models import Kind, Pair, Split, Status
+from claif_tui.core.zero_pairs import SPLIT_SALTS, draw_zero_pairs, ranks
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from claif_tui.core.recipes import Recipe
+
+Rule = Literal["status", "stale", "unscored", "empty", "refusal", "duplicate", "identical", "mask", "cap"]
+RULES: dict[Rule, str] = {
+    "status": "not of the wanted status",
+    "stale": "the score was given to another text",
+    "unscored": "no score",
+    "empty": "an empty sentence",
+    "refusal": "the answer is a refusal",
+    "duplicate": "the pair is there already",
+    "identical": "both sentences are the same",
+    "mask": "<mask> is left in a sentence",
+    "cap": "enough rows with this first sentence and score",
+}
+"""Every rule in the order in which they are applied, with the reason in words."""
+
+SMOOTHED_FLAG = "smoothed"
+"""A pair that carries this flag has a label that was smoothed before it came here."""
+
+_CODES: dict[Rule, int] = {rule: code for code, rule in enumerate(RULES, 1)}
+_NAMES: dict[int, Rule] = {code: rule for rule, code in _CODES.items()}
+_SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_CLAIF, _IDENTICAL, _MASK = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostOptions:
+    """What is to be done. ``statuses`` None takes pairs of any status; ``seed`` draws the zero pairs.
+
+    ``smoothed_sources`` are the ids of imports whose labels were smoothed already: their rows pass as they are.
+    """
+
+    statuses: frozenset[Status] | None = None
+    deduplicate: bool = True
+    conflicts: Literal["mean", "first"] = "mean"
+    drop_identical: bool = True
+    drop_mask: bool = True
+    drop_refusals: bool = True
+    smoothing: float = 0.2
+    cap: int = 2
+    zero_pairs: int = 2
+    zero_pool: Literal["generated", "originals"] = "generated"
+    seed: int = 42
+    smoothed_sources: frozenset[int] = frozenset()
+
+
+def options_of(
+    recipe: Recipe,
+    statuses: Iterable[Status] | None = None,
+    smoothed_sources: Iterable[int] = (),
+) -> PostOptions:
+    """Return the options that a recipe (or ``recipes.preset_recipe(name)``) states."""
+    return PostOptions(
+        statuses=None if statuses is None else frozenset(statuses),
+        deduplicate=recipe.deduplicate,
+        conflicts=recipe.conflicts,
+        drop_identical=recipe.drop_identical,
+        drop_mask=recipe.drop_mask,
+        drop_refusals=recipe.drop_refusals,
+        smoothing=recipe.smoothing,
+        cap=recipe.cap,
+        zero_pairs=recipe.zero_pairs,
+        zero_pool=recipe.zero_pool,
+        seed=recipe.seed,
+        smoothed_sources=frozenset(smoothed_sources),
+    )
+
+
+def raw_options(statuses: Iterable[Status] | None = None) -> PostOptions:
+    """Return options that leave every scored pair as it is: no drops by content, no smoothing, no zero pairs.
+
+    Stale, unscored and empty rows stay out even so: a written label always belongs to its text.
+    """
+    return PostOptions(
+        statuses=None if statuses is None else frozenset(statuses),
+        deduplicate=False,
+        drop_identical=False,
+        drop_mask=False,
+        drop_refusals=False,
+        smoothing=0.0,
+        cap=0,
+        zero_pairs=0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One row of a training set. Scores are on 0..1; ``raw_score`` is the score before smoothing.
+
+    ``pair_id`` is the content address of the answer a generated pair came from; imported pairs have
+    "import-SOURCE-HASH", zero pairs "zero-HASH": none depends on when a row was made.
+    """
+
+    sentence1: str
+    sentence2: str
+    kind: Kind
+    split: Split
+    pair_id: str
+    hard_negative: str | None = None
+    score: float | None = None
+    raw_score: float | None = None
+    negative_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """How ``pairs`` became ``rows``: ``drops`` by rule, in order of application, and what was added.
+
+    ``rows == pairs - sum(drops) + zero_pairs``, always. ``zero_missing`` counts the zero pairs for which no
+    partner existed; ``conflicts`` the kept rows whose score is the mean of (or the first among) several.
+    """
+
+    pairs: int
+    drops: dict[Rule, int]
+    zero_pairs: int
+    zero_missing: int
+    conflicts: int
+
+    @property
+    def kept(self) -> int:
+        """Pairs that no rule dropped."""
+        return self.pairs - sum(self.drops.values())
+
+    @property
+    def rows(self) -> int:
+        """Rows that come out: the kept pairs and the zero pairs."""
+        return self.kept + self.zero_pairs
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the funnel as one ordered mapping: pairs, the rules' counts, kept, zero pairs, rows, remarks."""
+        return {
+            "pairs": self.pairs,
+            **{str(rule): count for rule, count in self.drops.items()},
+            "kept": self.kept,
+            "zero_pairs": self.zero_pairs,
+            "rows": self.rows,
+            "zero_pairs_missing": self.zero_missing,
+            "conflicting_scores": self.conflicts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A pair that is not in the result, and the rule that took it out (``RULES`` has the words)."""
+
+    pair: Pair
+    rule: Rule
+
+
+class Processed:
+    """The outcome: the funnel at once, rows and dropped pairs on demand, each by one more look at the pairs."""
+
+    def __init__(self, source: Callable[[], Iterable[Pair]], decided: _Decided, funnel: Funnel) -> None:
+        self.funnel = funnel
+        self._source = source
+        self._decided = decided
+
+    def rows(self) -> Iterator[Example]:
+        """Yield the rows: kept pairs in plan order, then the zero pairs in order of their first sentence.
+
+        Raises ``RuntimeError`` if the source does not hold the pairs that were decided on.
+        """
+        decided = self._decided
+        texts: dict[int, str] = {}
+        for place, pair in self._pairs():
+            if decided.wanted[place]:
+                texts[place] = pair.text_a if decided.from_originals else pair.text_b
+            if decided.firsts[place]:
+                texts[~place] = pair.text_a
+            if not decided.codes[place]:
+                yield _example(pair, float(decided.labels[place]), float(decided.raw[place]))
+        for first, partner in zip(decided.zero_first.tolist(), decided.zero_partner.tolist(), strict=True):
+            sentence1, sentence2 = texts[~first], texts[partner]
+            split = _SPLITS[decided.splits[first]]
+            yield Example(
+                sentence1=sentence1,
+                sentence2=sentence2,
+                kind="zero",
+                split=split,
+                pair_id=f"zero-{_digest(split, sentence1, sentence2)[:8].hex()}",
+                score=0.0,
+            )
+
+    def dropped(self) -> Iterator[Dropped]:
+        """Yield each pair that is left out, with the rule that took it, in plan order."""
+        for place, pair in self._pairs():
+            code = self._decided.codes[place]
+            if code:
+                yield Dropped(pair=pair, rule=_NAMES[code])
+
+    def _pairs(self) -> Iterator[tuple[int, Pair]]:
+        ids = self._decided.ids
+        place = -1
+        for place, pair in enumerate(_in_plan_order(self._source())):
+            if place >= len(ids) or ids[place] != pair.id:
+                raise RuntimeError("the pairs changed between two looks at them")
+            yield place, pair
+        if place + 1 != len(ids):
+            raise RuntimeError("the pairs changed between two looks at them")
+
+
+def postprocess(source: Callable[[], Iterable[Pair]], options: PostOptions) -> Processed:
+    """Apply the rules to the pairs that ``source()`` yields, the same ones at every call.
+
+    Pairs must come with ascending ``seed_id``, imported ones (without a seed) anywhere, in the order of import;
+    the pairs of one seed may come in any order. Smoothing, cap and zero pairs apply to scored two-sentence
+    pairs of kind "llm"; human labels, triplets and rows smoothed elsewhere pass with their values. Two sentences
+    with a human label and an LLM's score give two rows. Nothing is merged or drawn across splits.
+    """
+    notes = _Notes()
+    for pair in _in_plan_order(source()):
+        notes.add(pair, options)
+    decided, conflicts, missing = _decide(notes, options)
+    drops = {rule: decided.codes.count(code) for rule, code in _CODES.items()}
+    funnel = Funnel(
+        pairs=len(decided.codes),
+        drops=drops,
+        zero_pairs=len(decided.zero_first),
+        zero_missing=missing,
+        conflicts=conflicts,
+    )
+    return Processed(source, decided, funnel)
+
+
+def looks_smoothed(scores: Iterable[float]) -> bool:
+    """Whether labels (0..1) all lie in {0} or [0.1, 0.9], as after smoothing by 0.2. A hint, no proof."""
+    seen = False
+    for score in scores:
+        seen = True
+        if score != 0.0 and not 0.1 - 1e-9 <= score <= 0.9 + 1e-9:
+            return False
+    return seen
+
+
+def plan_order(pair: Pair) -> tuple[float, int, str, int]:
+    """Return the sort key of pairs of one seed: rate, occurrence, content address; ids only for imports."""
+    rate = -1.0 if pair.rate is None else pair.rate
+    return rate, pair.occurrence, pair.generate_key or "", 0 if pair.generate_key else pair.id
+
+
+def _in_plan_order(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    last = -1
+    for seed_id, group in groupby(pairs, key=lambda pair: pair.seed_id):
+        if seed_id is None:
+            yield from group
+            continue
+        if seed_id <= last:
+            raise ValueError("pairs must come with ascending seed ids")
+        last = seed_id
+        yield from sorted(group, key=plan_order)
+
+
+class _Notes:
+    """What the first look keeps of each pair: hashes, label, a rule that applies to the pair alone, bits."""
+
+    def __init__(self) -> None:
+        self.ids = array("q")
+        self.codes = bytearray()
+        self.bits = bytearray()
+        self.splits = bytearray()
+        self.first = array("Q")
+        self.second = array("Q")
+        self.key_high = array("Q")
+        self.key_low = array("Q")
+        self.raw = array("d")
+
+    def add(self, pair: Pair, options: PostOptions) -> None:
+        code = _own_rule(pair, options)
+        claif = _is_claif(pair, options)
+        split = _SPLITS.index(pair.split)
+        self.ids.append(pair.id)
+        self.codes.append(code)
+        self.splits.append(split)
+        self.bits.append(
+            (_CLAIF if claif else 0)
+            | (_IDENTICAL if pair.text_a == pair.text_b else 0)
+            | (_MASK if has_mask(pair.text_a) or has_mask(pair.text_b) else 0)
+        )
+        self.first.append(_hash64(pair.text_a) ^ SPLIT_SALTS[split])
+        self.second.append(_hash64(pair.text_b))
+        # Labels of different kinds are never averaged; a triplet and a pair of the same sentences are two rows.
+        family = "smoothed" if _was_smoothed(pair, options) else "llm" if pair.kind == "nli" else pair.kind
+        key = b"" if code else _digest(family, pair.split, pair.text_a, pair.text_b, pair.hard_negative or "")
+        self.key_high.append(int.from_bytes(key[:8], "big"))
+        self.key_low.append(int.from_bytes(key[8:], "big"))
+        score = _label(pair)
+        self.raw.append(float("nan") if score is None else score)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """By place in plan order: the rule's code (0: kept), labels, and where zero pairs take their texts from."""
+
+    ids: array[int]
+    codes: bytearray
+    splits: bytearray
+    raw: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    zero_first: NDArray[np.int64]
+    zero_partner: NDArray[np.int64]
+    firsts: bytearray
+    wanted: bytearray
+    from_originals: bool
+
+
+def _label(pair: Pair) -> float | None:
+    return pair.gold if pair.kind == "human" and pair.gold is not None else pair.score
+
+
+def _is_claif(pair: Pair, options: PostOptions) -> bool:
+    """Whether smoothing, cap and zero pairs are for this pair: an LLM's score of two sentences, still raw."""
+    if pair.kind != "llm" or pair.hard_negative is not None:
+        return False
+    return not _was_smoothed(pair, options)
+
+
+def _was_smoothed(pair: Pair, options: PostOptions) -> bool:
+    return pair.source_id in options.smoothed_sources or SMOOTHED_FLAG in pair.flags
+
+
+def _own_rule(pair: Pair, options: PostOptions) -> int:
+    """Return the code of the first rule that drops the pair whatever the others are, or 0."""
+    if options.statuses is not None and pair.status not in options.statuses:
+        return _CODES["status"]
+    if pair.stale or (pair.kind == "human" and pair.edited):
+        return _CODES["stale"]
+    if _label(pair) is None and pair.hard_negative is None:
+        return _CODES["unscored"]
+    if not pair.text_a.strip() or not pair.text_b.strip():
+        return _CODES["empty"]
+    if options.drop_refusals and pair.answer_class == "refusal" and not pair.edited:
+        return _CODES["refusal"]
+    return 0
+
+
+def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
+    """Return the decisions, how many kept rows had conflicting scores, and how many zero pairs are missing."""
+    import numpy as np
+
+    codes = np.frombuffer(notes.codes, dtype=np.uint8).copy()
+    bits = np.frombuffer(notes.bits, dtype=np.uint8)
+    raw = np.array(notes.raw, dtype=np.float64)
+    merged = (
+        _merge_duplicates(notes, codes, raw, options) if options.deduplicate else np.zeros(0, dtype=np.int64)
+    )
+    for wanted, bit, rule in (
+        (options.drop_identical, _IDENTICAL, _CODES["identical"]),
+        (options.drop_mask, _MASK, _CODES["mask"]),
+    ):
+        if wanted:
+            codes[(codes == 0) & ((bits & bit) != 0)] = rule
+    labels = raw
+    if options.smoothing:
+        labels = np.where(
+            bits & _CLAIF != 0,
+            np.round((1.0 - options.smoothing) * raw + options.smoothing / 2.0, 12),
+            raw,
+        )
+    rows = np.flatnonzero((codes == 0) & ((bits & _CLAIF) != 0))
+    if options.cap and len(rows):
+        first = np.frombuffer(notes.first, dtype=np.uint64)[rows]
+        order = np.lexsort((labels[rows], first))
+        same = (first[order][1:] == first[order][:-1]) & (labels[rows][order][1:] == labels[rows][order][:-1])
+        codes[rows[order[ranks(same) >= options.cap]]] = _CODES["cap"]
+    rows = np.flatnonzero((codes == 0) & ((bits & _CLAIF) != 0))
+    zero_first, zero_partner, missing = draw_zero_pairs(
+        first=np.frombuffer(notes.first, dtype=np.uint64),
+        second=np.frombuffer(notes.second, dtype=np.uint64),
+        splits=np.frombuffer(notes.splits, dtype=np.uint8),
+        rows=rows,
+        count=options.zero_pairs,
+        pool=options.zero_pool,
+        seed=options.seed,
+    )
+    firsts, wanted_texts = bytearray(len(codes)), bytearray(len(codes))
+    np.frombuffer(firsts, dtype=np.uint8)[zero_first] = 1
+    np.frombuffer(wanted_texts, dtype=np.uint8)[zero_partner] = 1
+    decided = _Decided(
+        ids=notes.ids,
+        codes=bytearray(codes.tobytes()),
+        splits=notes.splits,
+        raw=raw,
+        labels=labels,
+        zero_first=zero_first,
+        zero_partner=zero_partner,
+        firsts=firsts,
+        wanted=wanted_texts,
+        from_originals=options.zero_pool == "originals",
+    )
+    return decided, int((codes[merged] == 0).sum()), missing
+
+
+def _merge_duplicates(
+    notes: _Notes, codes: NDArray[np.uint8], raw: NDArray[np.float64], options: PostOptions
+) -> NDArray[np.int64]:
+    """Mark all but the first of equal pairs; return the places of firsts whose scores were in conflict."""
+    import numpy as np
+
+    rows = np.flatnonzero(codes == 0)
+    high = np.frombuffer(notes.key_high, dtype=np.uint64)[rows]
+    low = np.frombuffer(notes.key_low, dtype=np.uint64)[rows]
+    order = np.lexsort((low, high))
+    same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+    rank = ranks(same)
+    later = np.flatnonzero(rank > 0)
+    if not len(later):
+        return np.zeros(0, dtype=np.int64)
+    codes[rows[order[later]]] = _CODES["duplicate"]
+    conflicts: list[int] = []
+    for start in np.flatnonzero((rank[:-1] == 0) & (rank[1:] == 1)).tolist():
+        stop = start + 1
+        while stop < len(rank) and rank[stop]:
+            stop += 1
+        scores = raw[rows[order[start:stop]]]
+        scores = scores[~np.isnan(scores)]
+        place = int(rows[order[start]])
+        if len(scores):
+            if (scores != scores[0]).any():
+                conflicts.append(place)
+                raw[place] = (
+                    round(float(scores.mean()), 12) if options.conflicts == "mean" else float(scores[0])
+                )
+            else:
+                raw[place] = scores[0]
+    return np.array(conflicts, dtype=np.int64)
+
+
+def _example(pair: Pair, label: float, raw: float) -> Example:
+    scored = raw == raw
+    return Example(
+        sentence1=pair.text_a,
+        sentence2=pair.text_b,
+        kind=pair.kind,
+        split=pair.split,
+        pair_id=pair.generate_key or _import_id(pair),
+        hard_negative=pair.hard_negative,
+        score=label if scored else None,
+        raw_score=raw if scored else None,
+        negative_score=pair.negative_score,
+    )
+
+
+def _import_id(pair: Pair) -> str:
+    digest = _digest(pair.split, pair.text_a, pair.generated, pair.hard_negative or "")
+    return f"import-{pair.source_id or 0}-{digest[:8].hex()}"
+
+
+def _hash64(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def _digest(*parts: str) -> bytes:
+    """Return 16 bytes over the parts; stored texts hold no NUL, so the joint cannot be forged."""
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
