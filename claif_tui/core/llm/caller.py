@@ -97,6 +97,8 @@ class Caller:
         self.config = config or CallerConfig()
         self.fatal: LLMError | None = None
         self.open_reservations = 0
+        self._between = 0
+        """Calls waiting for their next try: a ledger may swap their reservation for the new one."""
         self._tight = False
         self._gate = asyncio.Lock()
         self._settled = asyncio.Event()
@@ -112,15 +114,21 @@ class Caller:
         settles a request in flight at its worst case.
         """
         state = _State(request, worst_case_nano(request, self.price), on_event)
+        await self._reserve(state)
         while True:
-            await self._reserve(state)
             answer = await self._try(state)
             if answer is not None:
                 return answer
-            if on_event is not None and state.error is not None:
-                on_event(Retrying(state.error.reason, state.error.detail, state.wait))
-            if state.wait:
+            try:
+                if on_event is not None and state.error is not None:
+                    on_event(Retrying(state.error.reason, state.error.detail, state.wait))
                 await asyncio.sleep(state.wait)
+                granted = self.fatal is None and await self._ask(state)
+            finally:
+                self._between -= 1
+                self._settled.set()
+            if not granted:
+                await self._reserve(state)
 
     async def _reserve(self, state: _State) -> None:
         """Get the reservation, waiting while others in flight may still give back what they did not use."""
@@ -136,7 +144,7 @@ class Caller:
                 self._settled.clear()
                 if await self._ask(state):
                     return
-                if not self.open_reservations:
+                if not self.open_reservations and not self._between:
                     detail = "the budget leaves no room for another call"
                     raise LLMError("budget", detail, sent=False, billed=False)
                 await self._settled.wait()
@@ -266,6 +274,7 @@ class Caller:
         if wait is None:
             raise error
         state.error, state.wait = error, wait
+        self._between += 1
 
     async def _settle(
         self,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-START = 16
+START = 32
 _SMOOTH = 0.1
 _STEADY = 3.0
 """Latency may grow to this many times its best before the limit stops growing."""
