@@ -194,7 +194,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """A request before it is sent: ``prompt`` is the messages as JSON, ``reserve_nano`` the most it can cost."""
+    """A request before it is sent: ``prompt`` is the messages as JSON, ``reserve_nano`` its highest cost."""
 
     key: str
     stage: Stage
@@ -314,8 +314,8 @@ class NewPair:
 class PairQuery:
     """Which pairs, in which order. ``filter`` is the filter language, ``search`` plain words from a user.
 
-    ``descending`` turns the sort around; newest is ids from the top, oldest from the bottom. Pairs without the sorted
-    value come last either way. ``sample`` is (seed, size): a random sample of that size, in random order.
+    ``descending`` turns a sort by value around; newest and oldest stay what they are. Pairs without the
+    sorted value come last either way. ``sample`` is (seed, size): a random sample in random order.
     """
 
     filter: str = ""

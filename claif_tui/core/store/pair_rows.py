@@ -1,0 +1,110 @@
+"""Rows of the database as ``Pair`` and ``ScoreEntry``. Reads only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from claif_tui.core.models import STATUSES, Pair, ScoreEntry
+from claif_tui.core.store.codes import CLASSES, KINDS, SCALES, SPLITS, names_of
+
+PAIR_SQL = """SELECT p.id, p.kind, p.system, p.seed_id, p.source_id, p.run_id, p.recipe_id, p.text_a,
+    coalesce(e.text, p.generated), p.generated, p.hard_negative, p.rate, p.occurrence, p.masked, p.merged, p.class,
+    p.model, s.score, c.raw, c.scale, c.reason, p.gold, p.negative_score, s.encoder, s.stale, s.flags, s.status,
+    s.author, p.split, p.generate_key, c.key, p.created
+    FROM states s JOIN pairs p ON p.id = s.pair_id LEFT JOIN edits e ON e.pair_id = s.pair_id
+    LEFT JOIN scores c ON c.pair_id = s.pair_id AND c.n = s.score_n"""
+
+
+class Names:
+    """Names by kind and number, kept between reads: a number never changes its name, so only new ones are fetched."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[int, str]] = {}
+        self._conn: sqlite3.Connection | None = None
+
+    def within(self, conn: sqlite3.Connection) -> Names:
+        """The same, fetching what is missing through ``conn``."""
+        self._conn = conn
+        return self
+
+    def name(self, kind: str, code: int) -> str:
+        """The name behind a number."""
+        found = self._known.get(kind, {}).get(code)
+        if found is None:
+            assert self._conn is not None
+            self._known[kind] = names_of(self._conn, kind)
+            found = self._known[kind][code]
+        return found
+
+    def flags(self, bits: int) -> tuple[str, ...]:
+        """The names of the set bits."""
+        return tuple(self.name("flag", bit) for bit in range(bits.bit_length()) if bits >> bit & 1)
+
+
+def pair_of(row: Sequence[Any], names: Names) -> Pair:
+    """Build a ``Pair`` from a row of ``PAIR_SQL``."""
+    return Pair(
+        id=row[0],
+        kind=KINDS[row[1]],
+        system=names.name("system", row[2]),
+        seed_id=row[3],
+        source_id=row[4],
+        run_id=row[5],
+        recipe_id=row[6],
+        text_a=row[7],
+        text_b=row[8],
+        generated=row[9],
+        hard_negative=row[10],
+        rate=row[11],
+        occurrence=row[12],
+        masked=row[13],
+        merged=bool(row[14]),
+        answer_class=CLASSES[row[15]],
+        model=None if row[16] is None else names.name("model", row[16]),
+        score=row[17],
+        score_raw=row[18],
+        score_scale=None if row[19] is None else SCALES[row[19]],
+        reason=row[20],
+        gold=row[21],
+        negative_score=row[22],
+        encoder=row[23],
+        stale=bool(row[24]),
+        flags=names.flags(row[25]) if row[25] else (),
+        status=STATUSES[row[26]],
+        author=None if row[27] is None else names.name("author", row[27]),
+        split=SPLITS[row[28]],
+        generate_key=row[29],
+        score_key=row[30],
+        created=iso(row[31]),
+    )
+
+
+def iso(milliseconds: int) -> str:
+    """Milliseconds since 1970 as ISO 8601 in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def score_entries(conn: sqlite3.Connection, pair_id: int) -> tuple[ScoreEntry, ...]:
+    """Every score a pair was given, oldest first."""
+    rows = conn.execute(
+        "SELECT c.n, c.score, c.raw, c.scale, c.reason, c.key, coalesce(c.text, p.generated), c.decision_id"
+        " FROM scores c JOIN pairs p ON p.id = c.pair_id WHERE c.pair_id = ? ORDER BY c.n",
+        (pair_id,),
+    ).fetchall()
+    return tuple(
+        ScoreEntry(
+            number=number,
+            score=score,
+            raw=raw,
+            scale=None if scale is None else SCALES[scale],
+            reason=reason,
+            key=key,
+            text_b=text,
+            decision_id=decision_id,
+        )
+        for number, score, raw, scale, reason, key, text, decision_id in rows
+    )
