@@ -44,12 +44,14 @@ FATAL: frozenset[Reason] = frozenset({"auth", "model_not_found", "quota", "wrong
 class Task:
     """What is wanted, for providers that do not read prompts (the offline model).
 
-    fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``.
+    fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``,
+    ``reason_first`` if the number belongs at the end of the answer.
     """
 
     op: Literal["fill", "paraphrase", "score", "free"]
     text: str
     other: str = ""
+    reason_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

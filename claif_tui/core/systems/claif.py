@@ -80,7 +80,9 @@ def score_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
     )
     # At temperature 0 the seed changes nothing, so it must not change the address either.
     seed = recipe.seed if recipe.score_temperature else 0
-    return _ask(recipe, "score", messages, sampling, Task(op="score", text=text_a, other=text_b), seed)
+    last = prompts.score_mode(recipe) == "last"
+    task = Task(op="score", text=text_a, other=text_b, reason_first=last)
+    return _ask(recipe, "score", messages, sampling, task, seed)
 
 
 def request(recipe: Recipe, ask: Ask, key: str, seed: int) -> Request:

