@@ -170,6 +170,11 @@ class Dropped:
     pair: Pair
     rule: Rule
 
+    @property
+    def pair_id(self) -> str:
+        """The id that the pair would have had as a row."""
+        return _pair_id(self.pair)
+
 
 class Processed:
     """The outcome: the funnel at once, rows and dropped pairs on demand, each by one more look at the pairs."""
@@ -456,7 +461,7 @@ def _example(pair: Pair, label: float, raw: float) -> Example:
         sentence2=pair.text_b,
         kind=pair.kind,
         split=pair.split,
-        pair_id=pair.generate_key or _import_id(pair),
+        pair_id=_pair_id(pair),
         hard_negative=pair.hard_negative,
         score=label if scored else None,
         raw_score=raw if scored else None,
@@ -464,7 +469,9 @@ def _example(pair: Pair, label: float, raw: float) -> Example:
     )
 
 
-def _import_id(pair: Pair) -> str:
+def _pair_id(pair: Pair) -> str:
+    if pair.generate_key:
+        return pair.generate_key
     digest = _digest(pair.split, pair.text_a, pair.generated, pair.hard_negative or "")
     return f"import-{pair.source_id or 0}-{digest[:8].hex()}"
 

@@ -5,15 +5,13 @@ What the fields mean is in ``claif_tui.core.recipes``.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from claif_tui.core.atomic import replacing
 from claif_tui.core.errors import InputError, RecipeError
 from claif_tui.core.recipe_fields import Value, nearest
 from claif_tui.core.recipes import BY_NAME, FIELDS, Recipe, changes, from_values
@@ -126,19 +124,10 @@ def save(path: Path, recipe: Recipe) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(temporary).replace(path)
+        with replacing(path) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
         raise InputError(f"cannot write {path}: {error.strerror}", "Nothing was changed.") from error
 
 
