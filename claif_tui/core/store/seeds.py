@@ -101,6 +101,17 @@ class SeedsRepo:
             row = conn.execute(f"SELECT {_COLUMNS} FROM seeds WHERE id = ?", (seed_id,)).fetchone()
         return None if row is None else _seed(row)
 
+    def many(self, seed_ids: Sequence[int]) -> list[Seed]:
+        """The seeds with these ids, in id order; unknown ids are left out."""
+        found: list[Seed] = []
+        with self._store.read() as conn:
+            for start in range(0, len(seed_ids), 500):
+                some = seed_ids[start : start + 500]
+                marks = ", ".join("?" * len(some))
+                rows = conn.execute(f"SELECT {_COLUMNS} FROM seeds WHERE id IN ({marks}) ORDER BY id", some)
+                found += [_seed(row) for row in rows]
+        return found
+
     def at(self, index: int, split: Split | None = None) -> Seed | None:
         """The seed at place ``index`` (from 0) in id order."""
         where, bound = ("", ()) if split is None else (" WHERE split = ?", (split,))
