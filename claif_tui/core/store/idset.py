@@ -27,6 +27,16 @@ class IdSet:
         lengths = np.diff(first, append=len(values))
         return cls(array("q", values[first].tobytes()), array("q", lengths.astype(np.int64).tobytes()))
 
+    @classmethod
+    def single(cls, pair_id: int) -> IdSet:
+        """The set of one id, without loading numpy."""
+        return cls.run(pair_id, pair_id)
+
+    @classmethod
+    def run(cls, first: int, last: int) -> IdSet:
+        """All ids from ``first`` to ``last``."""
+        return cls(array("q", [first]), array("q", [last - first + 1]))
+
     def __len__(self) -> int:
         return sum(self.lengths)
 
@@ -56,10 +66,12 @@ class IdSet:
         """The ids that are in both."""
         if len(self.starts) > len(other.starts):
             return other.common(self)
+        if len(self) == 1:
+            return self if self.starts[0] in other else IdSet(array("q"), array("q"))
         if len(self.starts) == 1 and len(other.starts) == 1:
             first = max(self.starts[0], other.starts[0])
             last = min(self.starts[0] + self.lengths[0], other.starts[0] + other.lengths[0]) - 1
-            return IdSet(array("q", [first]), array("q", [last - first + 1])) if last >= first else IdSet.of(())
+            return IdSet.run(first, last) if last >= first else IdSet(array("q"), array("q"))
         import numpy as np
 
         both = np.intersect1d(np.asarray(self.ids()), np.asarray(other.ids()), assume_unique=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
 from array import array
@@ -18,6 +17,7 @@ from claif_tui.core.models import (
     NewScore,
     Pair,
     PairQuery,
+    Scale,
 )
 from claif_tui.core.store import queries
 from claif_tui.core.store.codes import CLASSES, KINDS, RESCORE, SPLITS, code_of, names_of
@@ -26,6 +26,7 @@ from claif_tui.core.store.states import (
     GAP,
     RESCORE_BIT,
     append_score,
+    checked,
     index_text,
     last_decision,
     next_score_number,
@@ -56,11 +57,10 @@ class PairsRepo:
         self._names = Names()
 
     @staticmethod
-    def add(conn: sqlite3.Connection, row: NewPair) -> int:
-        """Store one pair inside ``Store.write`` and return its id.
+    def add(conn: sqlite3.Connection, row: NewPair) -> tuple[int, bool]:
+        """Store one pair inside ``Store.write``; return its id and whether it is new.
 
-        A pair whose ``generate_key`` is known is not stored again: the id it has is returned. Texts must have passed
-        ``storable_text``.
+        A pair whose ``generate_key`` is known is not stored again. Texts must have passed ``storable_text``.
         """
         model = None if row.model is None else code_of(conn, "model", row.model)
         system = code_of(conn, "system", row.system)
@@ -68,11 +68,11 @@ class PairsRepo:
         inserted = conn.execute(_INSERT, values).fetchone()
         if inserted is None:
             known = conn.execute("SELECT id FROM pairs WHERE generate_key = ?", (row.generate_key,)).fetchone()
-            return int(known[0])
+            return int(known[0]), False
         pair_id = int(inserted[0])
         score = row.score
         if score is not None:
-            append_score(conn, pair_id, _checked(score), n=0, after=last_decision(conn))
+            append_score(conn, pair_id, checked(score, row.generated), n=0, after=last_decision(conn))
         stale = int(score is not None and score.text_b not in (None, row.generated))
         conn.execute(
             "INSERT INTO states (pair_id, status, score, rate, length, stale, flags, system, model, class, kind,"
@@ -94,32 +94,57 @@ class PairsRepo:
             ),
         )
         index_text(conn, pair_id, row.text_a, row.generated)
-        return pair_id
+        return pair_id, True
 
     async def add_generated(self, rows: Sequence[NewPair]) -> list[int]:
         """Store pairs as their answers land, idempotent by ``generate_key``; returns their ids once on disk."""
-        return await self._store.awrite(lambda conn: [self.add(conn, row) for row in rows])
+        return await self._store.awrite(lambda conn: [self.add(conn, row)[0] for row in rows])
 
     @staticmethod
-    def put_score(conn: sqlite3.Connection, pair_id: int, score: NewScore) -> None:
-        """Give a pair a score inside ``Store.write``. Earlier scores are kept; a wish for a rescore is fulfilled.
+    def put_score(
+        conn: sqlite3.Connection,
+        pair_id: int,
+        *,
+        score: float,
+        raw: str | None = None,
+        scale: Scale | None = None,
+        reason: str | None = None,
+        key: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        """Give a pair a score inside ``Store.write``; ``text`` is the text_b that was scored (None: the generated one).
 
-        Idempotent by ``score.key``: the same call's answer is not put twice in a row.
+        Earlier scores are kept; a wish for a rescore is fulfilled. The same call's answer (``key``) counts once.
         """
         generated, last_key = conn.execute(
             "SELECT p.generated, c.key FROM states s JOIN pairs p ON p.id = s.pair_id"
             " LEFT JOIN scores c ON c.pair_id = s.pair_id AND c.n = s.score_n WHERE s.pair_id = ?",
             (pair_id,),
         ).fetchone()
-        if score.key is not None and score.key == last_key:
+        if key is not None and key == last_key:
             return
-        after = last_decision(conn)
-        append_score(conn, pair_id, _checked(score, generated), n=next_score_number(conn, pair_id), after=after)
+        new = checked(
+            NewScore(score=score, raw=raw, scale=scale, reason=reason, key=key, text_b=text), generated
+        )
+        append_score(conn, pair_id, new, n=next_score_number(conn, pair_id), after=last_decision(conn))
         refresh_score(conn, pair_id)
 
     async def set_score(self, pair_id: int, score: NewScore) -> None:
         """Give a pair the score that an answer holds; returns once it is on disk."""
-        await self._store.awrite(lambda conn: self.put_score(conn, pair_id, score))
+
+        def work(conn: sqlite3.Connection) -> None:
+            self.put_score(
+                conn,
+                pair_id,
+                score=score.score,
+                raw=score.raw,
+                scale=score.scale,
+                reason=score.reason,
+                key=score.key,
+                text=score.text_b,
+            )
+
+        await self._store.awrite(work)
 
     def get(self, pair_id: int) -> Pair | None:
         """Return one pair as it stands now."""
@@ -313,15 +338,6 @@ def pair_values(row: NewPair, system: int, model: int | None, created: int) -> t
         SPLITS.index(row.split),
         created,
     )
-
-
-def _checked(score: NewScore, generated: str | None = None) -> NewScore:
-    """Refuse a score outside 0..1; note the scored text only where it is not the generated one."""
-    if not (math.isfinite(score.score) and 0.0 <= score.score <= 1.0):
-        raise ValueError(f"a score must be in 0..1, not {score.score}")
-    if score.text_b is None or score.text_b != generated:
-        return score
-    return NewScore(score=score.score, raw=score.raw, scale=score.scale, reason=score.reason, key=score.key)
 
 
 def _rates(conn: sqlite3.Connection) -> list[float | None]:

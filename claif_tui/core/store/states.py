@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 
 from claif_tui.core.models import NewScore
 from claif_tui.core.store.codes import SCALES
@@ -70,6 +71,13 @@ def append_score(
             after,
         ),
     )
+
+
+def checked(score: NewScore, generated: str) -> NewScore:
+    """Refuse a score outside 0..1; name the scored text only where it is not the generated one."""
+    if not 0.0 <= score.score <= 1.0:  # also not a number
+        raise ValueError(f"a score must be in 0..1, not {score.score}")
+    return score if score.text_b != generated else replace(score, text_b=None)
 
 
 def next_score_number(connection: sqlite3.Connection, pair_id: int) -> int:
