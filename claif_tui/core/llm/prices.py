@@ -7,11 +7,13 @@ from fractions import Fraction
 from claif_tui.core.errors import UsageError
 from claif_tui.core.llm.base import Price
 
-_READ = "2025-08-07"
-_OPENAI = "https://openai.com/api/pricing"
+_SOURCE = "OpenAI's price list"
+_READ = "2026-03-21"
 
 _TABLE: dict[str, dict[str, tuple[float, float]]] = {
     "api.openai.com": {
+        "gpt-5.4": (2.5, 15.0),
+        "gpt-5.1": (1.25, 10.0),
         "gpt-5": (1.25, 10.0),
         "gpt-5-mini": (0.25, 2.0),
         "gpt-5-nano": (0.05, 0.4),
@@ -20,10 +22,10 @@ _TABLE: dict[str, dict[str, tuple[float, float]]] = {
         "gpt-4.1-nano": (0.1, 0.4),
         "gpt-4o": (2.5, 10.0),
         "gpt-4o-mini": (0.15, 0.6),
+        "o3": (2.0, 8.0),
+        "o3-mini": (1.1, 4.4),
+        "o4-mini": (1.1, 4.4),
         "gpt-3.5-turbo": (0.5, 1.5),
-        "gpt-3.5-turbo-instruct": (1.5, 2.0),
-        "davinci-002": (2.0, 2.0),
-        "babbage-002": (0.4, 0.4),
     },
 }
 
@@ -39,7 +41,12 @@ def table_price(host: str, model: str) -> Price | None:
         found = models.get(base) if date else None
     if found is None:
         return None
-    return Price(input_usd_per_m=found[0], output_usd_per_m=found[1], as_of=_READ, source=_OPENAI)
+    return Price(input_usd_per_m=found[0], output_usd_per_m=found[1], as_of=_READ, source=_SOURCE)
+
+
+def listed_model_host(model: str) -> str:
+    """Return the host whose price list names ``model``, or an empty text."""
+    return next((host for host in _TABLE if table_price(host, model) is not None), "")
 
 
 def user_price(price_in: float | None, price_out: float | None, as_of: str) -> Price | None:

@@ -154,7 +154,7 @@ class Collected:
     def _take_usage(self, usage: Mapping[str, object]) -> None:
         prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
         total = _count(usage.get("total_tokens"))
-        if prompt is not None:
+        if prompt:  # no prompt has no tokens: 0 stands for a server that does not count
             self.prompt_tokens = prompt
         if completion is not None:
             # Some servers bill reasoning in the total only; the larger reading is the safe one.
