@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from engine.offline.files import MissingPart, assets_folder
-from engine.offline.text import clean
 
 THREADS = 2
 MAX_CHARS = 20_000
@@ -58,7 +57,8 @@ def checked_text(text: str, name: str) -> str:
         raise BadRequest(
             f"“{name}” has {len(text):,} characters; the offline model takes at most {MAX_CHARS:,}"
         )
-    return clean(text)
+    # No tokenizer takes a lone surrogate.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def number_of(request: Json, name: str, default: float, low: float, high: float) -> float:

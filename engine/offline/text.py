@@ -16,20 +16,15 @@ from engine.offline.files import GAP_TOKEN, MASK_TOKEN
 MASK = "<mask>"
 FINAL = (".", "?", "!")
 _FUNCTION = """
-a an the this that these those some any no each every all both of in on at by to from with for about into over under and or
-but nor so yet if than then as is are was were be been being am do does did has have had will would can could may might must
-shall should not i you he she it we they me him her us them my your his its our their who which what there here up down out
-off very too also just
+a an the this that these those some any no each every all both of in on at by to from with for about into over
+under and or but nor so yet if than then as is are was were be been being am do does did has have had will
+would can could may might must shall should not i you he she it we they me him her us them my your his its our
+their who which what there here up down out off very too also just
 """
 FUNCTION_WORDS = frozenset(_FUNCTION.split())
 MIN_COUNT = 2
 
 _WORD = re.compile(r"[a-z]{2,}|[ai]|\d{1,4}")
-
-
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer takes, by question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Pieces:

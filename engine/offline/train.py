@@ -1,9 +1,9 @@
 """Train the offline model: `python -m engine.offline.train --data SENTEVAL --out DIR` (needs torch, the run time not).
 
-The packaged encoder's embeddings and lower three layers stay frozen; its top three layers, a vocabulary head tied to
-the packaged word embeddings and a small head for the number of words in a gap are trained. Data order, masks and initial
-weights are fixed by the seed; a run killed at any moment goes on from its last checkpoint when started again with the
-same arguments.
+The packaged encoder's embeddings and lower three layers stay frozen; its top three layers, a vocabulary head
+tied to the packaged word embeddings and a small head for the number of words in a gap are trained. Data
+order, masks and initial weights are fixed by the seed; a run killed at any moment goes on from its last
+checkpoint when started again with the same arguments.
 """
 
 from __future__ import annotations

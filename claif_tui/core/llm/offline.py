@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,16 @@ class OfflineClient:
         self.note = ""
         """What the model says of itself, to be shown wherever it is used."""
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None before the start."""
+        return self._child.process.pid if self._child else None
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered."""
+        return len(self._child.waiting) if self._child else 0
+
     async def open(self) -> None:
         """Start the child and wait until it has loaded the model; raises ``MissingExtraError`` or ``EndpointError``."""
         self._closed = False
@@ -120,7 +130,7 @@ class OfflineClient:
             if child is not None:
                 await _end(child)
 
-    def stream(self, request: Request) -> AsyncIterator[Delta | Answer]:
+    def stream(self, request: Request) -> AsyncGenerator[Delta | Answer, None]:
         """Yield the answer word by word, then whole; ``LLMError`` if the model cannot answer or the child died."""
         return self._stream(request)
 
@@ -129,24 +139,25 @@ class OfflineClient:
         cosines: list[float] = []
         for begin in range(0, len(pairs), PAIRS_AT_ONCE):
             part = [list(pair) for pair in pairs[begin : begin + PAIRS_AT_ONCE]]
-            async for event in self._ask({"op": "similarity", "pairs": part}):
-                if event["event"] == "done":
-                    cosines += event["cosines"]
+            async with contextlib.aclosing(self._ask({"op": "similarity", "pairs": part})) as events:
+                async for event in events:
+                    cosines += event.get("cosines", [])
         return cosines
 
-    async def _stream(self, request: Request) -> AsyncIterator[Delta | Answer]:
+    async def _stream(self, request: Request) -> AsyncGenerator[Delta | Answer, None]:
         task = request.task
-        async for event in self._ask(_question(request)):
-            if event["event"] == "token" and task.op != "score":
-                yield Delta(event["text"])
-            elif event["event"] == "done":
-                text = event["text"]
-                if task.op == "score":
-                    text = _score_text(event, task.reason_first)
-                    yield Delta(text)
-                yield Answer(text=text, finish_reason="stop", model=self.model)
+        async with contextlib.aclosing(self._ask(_question(request))) as events:
+            async for event in events:
+                if event["event"] == "token" and task.op != "score":
+                    yield Delta(event["text"])
+                elif event["event"] == "done":
+                    text = event["text"]
+                    if task.op == "score":
+                        text = _score_text(event, task.reason_first)
+                        yield Delta(text)
+                    yield Answer(text=text, finish_reason="stop", model=self.model)
 
-    async def _ask(self, question: Event) -> AsyncIterator[Event]:
+    async def _ask(self, question: Event) -> AsyncGenerator[Event, None]:
         """Send one question and yield its events up to "done"; a caller that stops listening calls it off."""
         child = await self._running()
         number = next(self._numbers)
@@ -203,6 +214,7 @@ class OfflineClient:
         )
         child = _Child(process)
         stderr = asyncio.create_task(child.read_stderr())
+        child.readers = [stderr]
         try:
             assert process.stdout is not None
             first = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
@@ -211,9 +223,7 @@ class OfflineClient:
                 raise MissingExtraError(ready["message"], ready["hint"])
             self.model, self.note = f"{ready['model']}@{ready['version']}", ready["note"]
         except (TimeoutError, ValueError, KeyError) as problem:
-            child.kill()
-            await process.wait()
-            await stderr
+            await _end(child)
             raise EndpointError(
                 f"The offline model did not start ({child.last_words()}).",
                 "Run “claif-tui doctor”, or choose another endpoint with --model.",
