@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.asking import Asker, Ended, Reply, Subject, read_generation, read_score
 from claif_tui.core.desk import Desk
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, StoreError
 from claif_tui.core.events import (
     BudgetReached,
     CallFailed,
@@ -116,10 +116,12 @@ class Generation:
         try:
             async for event in self._stream.until(self._working, self._progress):
                 yield event
+            self.stop("finished" if self._working.exception() is None else "failed")
         finally:
             self.abandon()
             await asyncio.wait([self._working])
             finished = await self._finish()
+        self._working.result()
         yield finished
 
     async def _start(self) -> None:

@@ -80,17 +80,18 @@ class Scoring:
         try:
             async for event in self._stream.until(self._working, self._progress):
                 yield event
+            self.stop("finished" if self._working.exception() is None else "failed")
         finally:
             self.stop()
             self._working.cancel()
             await asyncio.wait([self._working])
             finished = await self._finish()
+        self._working.result()
         yield finished
 
     async def _finish(self) -> Finished:
         await self._desk.close()
-        if self._end is None or (self._end == "stopped" and not self._progress().open):
-            self._end = "finished"
+        assert self._end is not None
         progress = self._progress()
         message = self._message or closing_words(self._end, progress)
         state: RunState = self._end if self._end in ("finished", "failed") else "stopped"
