@@ -48,14 +48,20 @@ _STATED = re.compile(
     re.I,
 )
 _COLON = re.compile(r"[:=]\s*[\"'“(\[]?\s*$")
-_NOT_A_SCORE = re.compile(
-    r"(?:\b(?:sentences?|texts?|pairs?|options?|examples?|steps?|number|line|version|scale\s+of|range\s+of"
-    r"|maximum(?:\s+of)?|max|up\s+to|out\s+of|less\s+than|lower\s+than|more\s+than|greater\s+than|higher\s+than"
-    r"|below|above|under|over|at\s+least|at\s+most|not)|[<>≤≥#])\s*$",
+_LABEL = re.compile(
+    r"(?:\b(?:sentences?|texts?|pairs?|options?|examples?|steps?|number|line|version)(?:\s*|[\"']\s*:\s*)|#\s*)$",
     re.I,
 )
-_SCALE_WORD = re.compile(
-    r"\s*(?:=|means?\b|meaning\b|being\b|indicat|represent|denot|stands\b|for\s+(?:identical|no\b))", re.I
+_BOUND = re.compile(
+    r"(?:\b(?:scale\s+of|range\s+of|maximum(?:\s+of)?|max|up\s+to|out\s+of|less\s+than|lower\s+than|more\s+than"
+    r"|greater\s+than|higher\s+than|below|above|under|over|at\s+least|at\s+most|not)|[<>≤≥])\s*$",
+    re.I,
+)
+# "0.0 means completely different", "(0 = different, 1 = same)", "from 0 (different) to 1 (same)": the scale again.
+_SCALE_MARKS = (0.0, 0.5, 1.0, 2.5, 5.0, 10.0, 100.0)
+_SCALE_WORD = re.compile(r"\s*(?:=|(?:means?|meaning|being|indicates?|represents?|denotes?|stands)\b)", re.I)
+_SCALE_NAMED = re.compile(
+    r"\b[01](?:\.0+)?\s?\([^()\n]{1,40}\)\s?(?:to|and|-|–)\s?(?:1|5|10|100)(?:\.0+)?\s?\([^()\n]{1,40}\)", re.I
 )
 _SENTENCE_END = re.compile(r"[\r\n]+|[.!?]+(?=\s|$)|[。！？]")
 _SECOND_ITEM = re.compile(r"\n\s*2[.)]\s")
@@ -99,6 +105,7 @@ def parse_score(raw: str, mode: Literal["plain", "last"] = "plain", scale: Scale
         return ParsedScore(value=None, why_invalid="the answer is empty")
     offset = max(0, len(answer) - _WINDOW) if mode == "last" else 0
     text = answer[offset : offset + _WINDOW].translate(_PLAIN_FORM)
+    text = _SCALE_NAMED.sub(lambda match: " " * len(match.group()), text)
     found = list(_numbers(text, _TOP[scale]))
     choice = _first(text, found) if mode == "plain" else _last(text, found)
     if choice is None:
@@ -151,13 +158,15 @@ def _numbers(text: str, top: float) -> Iterator[_Found]:
             if kind == "two":
                 end, is_range = match.end("a"), False
         place = end
-        if _NOT_A_SCORE.search(before) or _SCALE_WORD.match(text, end):
-            continue
         fraction = match["percent"] is not None or match["over"] is not None
+        bare = not fraction and not is_range and re.fullmatch(r"[0-9]+", match["a"]) is not None
+        if _BOUND.search(before) or (bare and _LABEL.search(before)):
+            continue
+        if _plain_number(match["a"]) in _SCALE_MARKS and _SCALE_WORD.match(text, end):
+            continue
         value, why = (None, "") if is_range else _value(match, top)
         if is_range:
             why = f"“{text[match.start() : end]}” is a range, not one score"
-        bare = not fraction and not is_range and re.fullmatch(r"[0-9]+", match["a"]) is not None
         stated = _STATED.search(before) is not None
         if not stated and _COLON.search(before):
             stated = not re.match(r"\s*[A-Za-z]", text[end : end + 20])
