@@ -79,7 +79,9 @@ class ClaifApp(WorkerErrors, App[None]):
         self.set_interval(POLL_SECONDS, self._poll)
 
     async def _boot(self) -> None:
-        await self.background(partial(_settle, self))
+        from claif_tui.ui import preferences
+
+        (await self.background(preferences.load)).apply(self)
         if self._wanted is not None:
             await self.open_project(self._wanted)
 
@@ -201,9 +203,9 @@ class ClaifApp(WorkerErrors, App[None]):
         )
 
     async def _keep_theme(self, name: str) -> None:
-        from claif_tui.ui.preferences import remember
+        from claif_tui.ui.preferences import remember_theme
 
-        await self.background(partial(remember, theme=name))
+        await self.background(partial(remember_theme, name))
 
     # -- saying things -----------------------------------------------------------------------------------
 
@@ -243,14 +245,6 @@ def with_jobs(state: TopState, jobs: Jobs) -> TopState:
         percent = job.progress.percent
         parts.append(f"{GLYPHS[job.state]} {job.title}" + (f" {percent} %" if percent is not None else ""))
     return replace(state, jobs=" ".join(parts))
-
-
-def _settle(app: ClaifApp) -> None:
-    """Read the user's preferences (in a thread) and apply them on the app's loop."""
-    from claif_tui.ui.preferences import load
-
-    wanted = load()
-    app.call_from_thread(wanted.apply, app)
 
 
 def run_app(project: Path | None = None, *, mouse: bool = True) -> int:

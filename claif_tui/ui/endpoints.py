@@ -1,13 +1,67 @@
-"""Endpoint profiles and prices as the screens need them; called in threads, knows no widget."""
+"""From a recipe to the endpoint it asks: profile, price and desk, as the screens need them. No widget, no requests.
+
+``endpoint_of`` reads the settings file: call it in a thread.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from claif_tui.core.llm.base import Price
+from claif_tui.core.llm.budget import require_bound
+from claif_tui.core.llm.profiles import Profile, Wish, price_of, resolve
+
 if TYPE_CHECKING:
-    from claif_tui.core.llm.base import Price
+    from claif_tui.core.desk import Desk
+    from claif_tui.core.recipes import Recipe
+    from claif_tui.core.store.store import Store
 
 
-def price_of(profile: str, model: str) -> Price | None:
-    """The price of a model behind a profile, None when it is unknown or there is none."""
-    return None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A resolved profile with its price (None: unknown) and whether answers stream token by token."""
+
+    profile: Profile
+    price: Price | None
+    streaming: bool
+
+    @property
+    def free(self) -> bool:
+        """Whether a request certainly costs nothing; an unknown price is not free."""
+        return self.price is not None and not (self.price.input_usd_per_m or self.price.output_usd_per_m)
+
+    @property
+    def name(self) -> str:
+        """``gpt-4o-mini @ api``, or ``offline``."""
+        return endpoint_name(self.profile.name, self.profile.model or "")
+
+
+def endpoint_name(profile: str, model: str) -> str:
+    """How an endpoint is written: model and profile, once where they are the same."""
+    return profile if profile == model else f"{model} @ {profile}"
+
+
+def endpoint_of(recipe: Recipe) -> Endpoint:
+    """Find the endpoint a recipe names; raises ``UsageError`` (no such profile) or ``InputError`` (bad settings)."""
+    from claif_tui.core import settings
+
+    known = settings.load()
+    profile = resolve(known.profiles, Wish(profile=recipe.profile, model=recipe.model, api=recipe.api))
+    return Endpoint(profile=profile, price=price_of(profile), streaming=known.flag("stream"))
+
+
+def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | None) -> Desk:
+    """Make the desk of one run, still to be opened; raises ``BudgetError`` when the cap could not be kept.
+
+    May look for a key (environment, keyring, file): call it in a thread.
+    """
+    from claif_tui.core.desk import Desk
+    from claif_tui.core.llm.factory import open_client
+    from claif_tui.core.llm.pace import Pace
+
+    profile = endpoint.profile
+    require_bound(endpoint.price, cap_nano, recipe.model, recipe.max_tokens)
+    client = open_client(profile, streaming=endpoint.streaming)
+    pace = Pace(profile.concurrency, rpm=profile.rpm, tpm=profile.tpm)
+    return Desk(store, client, price=endpoint.price, cap_nano=cap_nano, pace=pace)

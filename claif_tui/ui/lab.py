@@ -82,24 +82,26 @@ def sampling_line(sampling: Sampling) -> str:
     return " · ".join(parts)
 
 
-def estimate_lines(estimate: Plan, *, free: bool, budget: str = "") -> list[str]:
+def estimate_lines(estimate: Plan, budget: str = "") -> list[str]:
     """The estimate in two or three lines: calls, tokens, and what they cost or why that is not known."""
     calls = f"calls {estimate.generate.calls:,} + {estimate.score.calls:,}"
     tokens = f"tokens {span(estimate.tokens)}"
     lines = [f"{calls}    {tokens}"]
-    lines.append(f"cost {cost_text(estimate, free=free)}" + (f"    {budget}" if budget else ""))
+    lines.append(f"cost {cost_text(estimate)}" + (f"    {budget}" if budget else ""))
     return lines
 
 
-def cost_text(estimate: Plan, *, free: bool) -> str:
-    """``$2.10-2.74 (price of 2026-10-30)``, ``free (offline model)``, or ``unknown``, and why."""
-    if free:
-        return "free (offline model)"
+def cost_text(estimate: Plan) -> str:
+    """``$2.10-2.74 (price of 2026-10-30)``, ``free``, or ``unknown`` and how to make it known."""
     if estimate.usd is None or estimate.price is None:
         return "unknown: no price for this model (set one in 9 Settings)"
     low, high = estimate.usd
+    source, day = estimate.price.source, estimate.price.as_of
+    if not high:
+        return f"free ({source})" if source else "free"
     digits = 2 if high >= 0.1 else 4
-    return f"${low:,.{digits}f}-{high:,.{digits}f} (price of {estimate.price.as_of})"
+    dated = f" (price of {day})" if day else f" ({source})" if source else ""
+    return f"${low:,.{digits}f}-{high:,.{digits}f}{dated}"
 
 
 def span(ends: tuple[int, int]) -> str:

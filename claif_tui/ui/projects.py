@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from claif_tui.core.paths import config_dir
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
@@ -54,24 +50,21 @@ def demo_folder() -> Path:
 
 def recent() -> list[Path]:
     """Projects that were open lately and still exist, newest first."""
+    from claif_tui.core import settings
+    from claif_tui.core.errors import ClaifError
+
     try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        names = settings.load().texts("recent")
+    except ClaifError:  # a settings file that does not read is reported where it matters
         return []
-    paths = [Path(item) for item in found if isinstance(item, str)] if isinstance(found, list) else []
-    return [path for path in paths if is_project(path)]
+    return [path for path in map(Path, names) if is_project(path)]
 
 
 def remember(folder: Path) -> None:
     """Put ``folder`` first in the list; a list that cannot be kept is no reason to fail."""
+    from claif_tui.core import settings
+    from claif_tui.core.errors import ClaifError
+
     paths = [folder, *(path for path in recent() if path != folder)][:RECENT]
-    with contextlib.suppress(OSError):
-        file = _file()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.name}.{os.getpid()}")
-        fresh.write_text(json.dumps([str(path) for path in paths]), encoding="utf-8")
-        fresh.replace(file)
-
-
-def _file() -> Path:
-    return config_dir() / "recent.json"
+    with contextlib.suppress(ClaifError):
+        settings.remember("recent", tuple(str(path) for path in paths))

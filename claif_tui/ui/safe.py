@@ -28,6 +28,12 @@ def plain(raw: str, *, limit: int = LINE_LIMIT) -> str:
     return display_text(raw, limit=limit, one_line=True)
 
 
+def clip(raw: str, limit: int) -> str:
+    """One harmless line of at most ``limit`` characters, an ellipsis in place of what is cut off."""
+    shown = display_text(raw[: limit + 1], one_line=True)
+    return shown if len(raw) <= limit else f"{shown[: limit - 1]}…"
+
+
 def line(raw: str, style: str = "", *, limit: int = LINE_LIMIT) -> Content:
     """One harmless line, line breaks shown as a mark; ``style`` is a constant such as ``bold $error``."""
     shown = plain(raw, limit=limit)

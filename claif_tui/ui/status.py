@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 def top_state(store: Store) -> TopState:
     """Read project, endpoint, money and the time of the last decision; a few indexed reads."""
     from claif_tui.core.recipes import Recipe, requests_id
+    from claif_tui.ui.endpoints import endpoint_name
     from claif_tui.ui.recipe_files import read_recipe
 
     recipe = read_recipe(store, path=store.folder / "recipe.toml").recipe or Recipe()
     ledger = store.ledger.get(requests_id(recipe))
-    endpoint = recipe.profile if recipe.profile == recipe.model else f"{recipe.model} @ {recipe.profile}"
     return TopState(
         project=store.folder.name,
-        endpoint=endpoint,
+        endpoint=endpoint_name(recipe.profile, recipe.model),
         money=money_text(ledger.spent_nano, ledger.cap_nano, free=recipe.profile == "offline"),
         saved=saved_text(store.decisions.last_at()),
     )

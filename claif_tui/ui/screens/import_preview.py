@@ -38,6 +38,7 @@ class ImportWish:
 class ImportPreviewModal(ClaifModal[ImportWish | None]):
     """Shows what would happen; the options on top change it at once."""
 
+    AUTO_FOCUS = "#import-preview"
     BINDINGS = [
         Binding("ctrl+s", "accept", "Import", id="import.accept", tooltip="Import as shown"),
         Binding("enter", "accept", "Import", show=False, id="import.accept.enter", tooltip="Import as shown"),
@@ -80,7 +81,6 @@ class ImportPreviewModal(ClaifModal[ImportWish | None]):
         }
         for field in self.query(Field):
             field.show(texts[field.key])
-        self.query_one("#import-preview").focus()
         self._look()
 
     @on(Field.Edited)
@@ -175,7 +175,7 @@ def describe(preview: Preview) -> safe.Content:
             safe.join(
                 (f"{issue.line:>8,}  ", "$text-muted"),
                 (f"{issue.reason:<18}", "$text-warning"),
-                safe.plain(issue.detail, limit=80),
+                safe.clip(issue.detail, 80),
             )
             for issue in preview.issues[:40]
         ]
@@ -209,7 +209,7 @@ def _tally(preview: Preview) -> list[safe.Part]:
 def _row(line: int, cells: tuple[str, ...]) -> safe.Content:
     parts: list[safe.Part] = [(f"{line:>8,}  ", "$text-muted")]
     for place, cell in enumerate(cells[:12]):
-        parts += [("" if not place else " │ ", "$text-muted"), safe.plain(cell, limit=CELL)]
+        parts += [("" if not place else " │ ", "$text-muted"), safe.clip(cell, CELL)]
     return safe.join(*parts)
 
 

@@ -188,9 +188,11 @@ def _welcome_rows(found: list[Path]) -> list[safe.Part]:
 
 
 def _facts(view: Overview) -> list[safe.Part]:
+    from claif_tui.ui.endpoints import endpoint_name
+
     pairs, status = view.status.pairs, view.status
     recipe = view.recipe
-    endpoint = recipe.profile if recipe.profile == recipe.model else f"{recipe.model} @ {recipe.profile}"
+    endpoint = endpoint_name(recipe.profile, recipe.model)
     rows: list[safe.Part] = [
         _fact("folder", str(view.folder)),
         _fact("author", view.author),
@@ -244,12 +246,14 @@ def _steps(rows: list[Step]) -> list[safe.Part]:
 def _runs(runs: list[Run]) -> list[safe.Part]:
     if not runs:
         return [("None yet: press 4, then g to generate.", "$text-muted")]
+    from claif_tui.ui.endpoints import endpoint_name
+
     return [
         safe.join(
             f"{RUN_MARKS.get(run.state, '·')} {run.state:<9}",
             (f"{run.kind:<9}", "bold"),
             (f"{_when(run.started)}  ", "$text-muted"),
-            f"{run.model if run.model == run.profile else run.model + ' @ ' + run.profile}  ",
+            f"{endpoint_name(run.profile, run.model)}  ",
             (run.message, "$text-muted"),
         )
         for run in runs

@@ -195,13 +195,14 @@ class RecipeScreen(ClaifScreen):
         if self.draft.problems:
             parts.append(f"✗ {len(self.draft.problems)} to mend")
         elif self.store is not None:
-            parts.append("● unsaved" if self.draft.dirty else "✓ saved")
+            on_disk = "✓ saved" if self._disk.stamp else "defaults, not saved yet"
+            parts.append("● unsaved" if self.draft.dirty else on_disk)
         self.query_one("#form").border_title = safe.line(" · ".join(parts))
 
     def _show_preview(self) -> None:
         panel = self.query_one("#preview", VerticalScroll)
         sentence = self._seed.text if self._seed is not None else lab.EXAMPLE
-        width = max(20, panel.content_size.width)
+        width = max(20, panel.scrollable_content_region.width - 2)
         self.query_one("#preview-text", Static).update(
             lab.preview(self.draft.recipe, sentence, self._rate, width)
         )
@@ -217,13 +218,12 @@ class RecipeScreen(ClaifScreen):
             return
         if self._estimate is None:
             return
-        free = self.draft.recipe.profile == "offline"
         budget = "" if self.draft.budget is None else f"of ${self.draft.budget:,.2f} budget"
-        lines = lab.estimate_lines(self._estimate, free=free, budget=budget)
+        lines = lab.estimate_lines(self._estimate, budget)
         text.update(safe.block("\n".join(lines)))
         box.border_title = safe.line(f"Estimate · {self._estimate.seeds:,} seeds")
         self.query_one("#form").border_subtitle = safe.line(
-            f"{self._estimate.calls:,} calls · {lab.cost_text(self._estimate, free=free)}"
+            f"{self._estimate.calls:,} calls · {lab.cost_text(self._estimate)}"
         )
 
     def _start_estimate(self) -> None:
@@ -239,15 +239,12 @@ class RecipeScreen(ClaifScreen):
             self._show_estimate()
 
     async def _estimate_now(self) -> None:
-        from claif_tui.core.estimate import estimate
-        from claif_tui.ui.endpoints import price_of
-
-        recipe = self.draft.recipe
-        price = await self.shell.background(partial(price_of, recipe.profile, recipe.model))
-        unique, occurrences = self._counts
-        self._estimate = await self.shell.background(
-            partial(estimate, recipe, self._sample, unique, occurrences, price)
-        )
+        recipe, (unique, occurrences) = self.draft.recipe, self._counts
+        work = partial(_estimate, recipe, self._sample, unique, occurrences)
+        self._estimate, trouble = await self.shell.background(work)
+        for field in self.query(Field):
+            if field.key == "model.profile":
+                field.note(f"! {trouble}" if trouble else "")
         self._show_estimate()
 
     # -- editing -----------------------------------------------------------------------------------------
@@ -415,6 +412,20 @@ def _options(key: str) -> tuple[str, ...] | None:
     if spec.kind == "choice":
         return spec.choices
     return ("yes", "no") if spec.kind == "bool" else None
+
+
+def _estimate(recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: int) -> tuple[Plan, str]:
+    """The estimate, and what is wrong with the endpoint that the recipe names."""
+    from claif_tui.core.errors import ClaifError
+    from claif_tui.core.estimate import estimate
+    from claif_tui.ui.endpoints import endpoint_of
+
+    price, trouble = None, ""
+    try:
+        price = endpoint_of(recipe).price
+    except ClaifError as error:
+        trouble = error.message
+    return estimate(recipe, sample, unique, occurrences, price), trouble
 
 
 def _seed_facts(store: Store, *, index: int) -> tuple[tuple[int, int], Sequence[Seed], Seed | None]:

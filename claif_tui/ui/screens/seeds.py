@@ -236,6 +236,12 @@ class SeedsScreen(ClaifScreen):
         if wish is not None:
             self.shell.jobs.start(ImportJob(store, wish.path, wish.options))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Stopping is offered while an import runs."""
+        if action == "stop":
+            return self._job() is not None
+        return super().check_action(action, parameters)
+
     def action_stop(self) -> None:
         """Stop the running import."""
         job = self._job()
@@ -253,7 +259,9 @@ class SeedsScreen(ClaifScreen):
             return
         running = job.state in LIVE
         line = self.query_one("#progress", Static)
-        line.set_class(running, "-on")
+        if running != line.has_class("-on"):
+            line.set_class(running, "-on")
+            self.refresh_bindings()
         if running:
             line.update(_progress(cast("ImportJob", job)))
         elif job.state == "done" and job.message:

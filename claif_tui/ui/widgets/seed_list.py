@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from claif_tui.core.models import Seed, Split
+from claif_tui.ui import safe
 from claif_tui.ui.base import WorkerErrors
 from claif_tui.ui.widgets.row_list import Cell, RowList, fit
 
@@ -56,7 +57,7 @@ class SeedList(WorkerErrors, RowList[Seed]):
             (number, "seed-list--note"),
             (count, "seed-list--note"),
             (split, "seed-list--held-out"),
-            (fit(row.text, room), ""),
+            (fit(safe.clip(row.text, 4 * width), room), ""),
         )
 
 
