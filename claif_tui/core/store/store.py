@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables need it."""
+CLOSE_SECONDS = 5.0
+"""How long closing waits for a read that is under way (it is interrupted first)."""
 
 
 class Store:
@@ -55,7 +57,8 @@ class Store:
         self._lease = lease
         self._local = threading.local()
         self._readers: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
-        self._readers_lock = threading.Lock()
+        self._readers_lock = threading.Condition()
+        self._reading = 0
         self._watch: sqlite3.Connection | None = None
         self._closed = False
         self.seeds = SeedsRepo(self)
@@ -127,16 +130,31 @@ class Store:
             raise
         if backup is not None:
             notices.append(f"The project was brought up to date; the old database is kept as {backup.name}.")
-        return cls(path, author or default_author(), Writer(connection, path, lease), lease, tuple(notices))
+        store = cls(path, author or default_author(), Writer(connection, path, lease), lease, tuple(notices))
+        store._mend_loads()
+        return store
+
+    def _mend_loads(self) -> None:
+        """Finish or take back bulk imports that were cut off."""
+        with self.read() as connection:
+            cut_off = connection.execute("SELECT 1 FROM loads LIMIT 1").fetchone()
+        if cut_off is not None:
+            from claif_tui.core.store.bulk import mend
+
+            self.notices += mend(self)
 
     def close(self) -> None:
         """Finish what is queued and close all connections. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
         with self._readers_lock:
-            for reader in list(self._readers):
-                reader.close()
+            if self._closed:
+                return
+            self._closed = True
+            for reader in self._readers:
+                reader.interrupt()
+            # A connection must not be closed under the hands of a thread that reads from it.
+            if self._readers_lock.wait_for(lambda: self._reading == 0, timeout=CLOSE_SECONDS):
+                for reader in list(self._readers):
+                    reader.close()
             if self._watch is not None:
                 self._watch.close()
         self._writer.close()
@@ -164,7 +182,7 @@ class Store:
         if connection.in_transaction:  # nested in another read of this thread: the same view
             yield connection
             return
-        with explained(self.path, "read"):
+        with self._counted(), explained(self.path, "read"):
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -172,11 +190,29 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("COMMIT")
 
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a read while it lasts; one that ``close`` cuts off says so."""
+        with self._readers_lock:
+            if self._closed:
+                raise _closed()
+            self._reading += 1
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if not self._closed:
+                raise
+            raise _closed() from error
+        finally:
+            with self._readers_lock:
+                self._reading -= 1
+                self._readers_lock.notify_all()
+
     def data_version(self) -> int:
         """A number that changes whenever any process commits to this project."""
         with self._readers_lock, explained(self.path, "read"):
             if self._closed:
-                raise StoreError("The project is closed", "Open it again.")
+                raise _closed()
             if self._watch is None:
                 self._watch = connect(self.path, writer=False)
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
@@ -184,7 +220,7 @@ class Store:
     def _reader(self) -> sqlite3.Connection:
         reader: sqlite3.Connection | None = getattr(self._local, "reader", None)
         if self._closed:
-            raise StoreError("The project is closed", "Open it again.")
+            raise _closed()
         if reader is None:
             with explained(self.path, "read"):
                 reader = connect(self.path, writer=False)
@@ -192,6 +228,10 @@ class Store:
             with self._readers_lock:
                 self._readers.add(reader)
         return reader
+
+
+def _closed() -> StoreError:
+    return StoreError("The project is closed", "Open it again.")
 
 
 def default_author() -> str:

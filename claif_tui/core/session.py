@@ -1,0 +1,172 @@
+"""From a project and what a user wishes to something that can run: recipe, endpoint, price, budget, desk.
+
+The app and the command line both come through here, so that the same words mean the same run. No flags, no screens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from claif_tui.core import recipe_file
+from claif_tui.core.desk import Desk
+from claif_tui.core.estimate import SAMPLE, Plan, estimate
+from claif_tui.core.llm.base import Price
+from claif_tui.core.llm.budget import require_price
+from claif_tui.core.llm.caller import CallerConfig
+from claif_tui.core.llm.factory import open_client
+from claif_tui.core.llm.pace import Pace
+from claif_tui.core.llm.profiles import Profile, Wish, price_of, resolve
+from claif_tui.core.models import NANO
+from claif_tui.core.recipes import Recipe, requests_id, set_field
+from claif_tui.core.settings import Settings
+from claif_tui.core.store.store import Store
+
+RECIPE_FILE = "recipe.toml"
+NO_CAP = -1.0
+"""As a wished budget: take the cap away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A recipe with the endpoint it means. ``cap_nano`` in nano-dollars; ``price`` None: unknown.
+
+    ``changed``: the recipe differs from the project's file, because the wish said so.
+    """
+
+    recipe: Recipe
+    profile: Profile
+    price: Price | None
+    cap_nano: int | None
+    changed: bool
+
+    @property
+    def costs(self) -> bool:
+        """Whether requests may cost money: a price above zero, or one that is not known."""
+        return self.price is None or self.price.input_usd_per_m > 0 or self.price.output_usd_per_m > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one command wants other than the project's recipe says. ``fields`` are recipe fields by name.
+
+    ``budget`` is in dollars; None keeps the cap there is, ``NO_CAP`` takes it away.
+    """
+
+    endpoint: Wish = field(default_factory=Wish)
+    fields: Mapping[str, object] = field(default_factory=dict)
+    budget: float | None = None
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """Return the project's recipe, or the default one where there is no recipe.toml yet."""
+    path = folder / RECIPE_FILE
+    return recipe_file.load(path) if path.exists() else Recipe()
+
+
+def save_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write recipe.toml, keeping the user's comments."""
+    recipe_file.save(folder / RECIPE_FILE, recipe)
+
+
+def prepare(
+    store: Store, settings: Settings, wanted: Wanted | None = None, recipe: Recipe | None = None
+) -> Ready:
+    """Return what a command on this project means. Raises ``ClaifError`` for what cannot be.
+
+    An endpoint that a command named by URL is remembered by the project, under its profile name.
+    """
+    wanted = wanted or Wanted()
+    stored = recipe if recipe is not None else load_recipe(store.folder)
+    changed = stored
+    for name, value in wanted.fields.items():
+        changed = set_field(changed, name, value)
+    wish = wanted.endpoint
+    if wish.profile is None and wish.base_url is None and wish.model is None:
+        wish = replace(wish, profile=changed.profile, model=changed.model)
+    elif wish.profile is None and wish.base_url is None and _keeps_endpoint(changed, wish.model):
+        wish = replace(wish, profile=changed.profile)
+    wish = replace(wish, api=wish.api or changed.api)
+    profiles = {**_remembered(store), **settings.profiles}
+    profile = resolve(profiles, wish, default=settings.text("profile"), today=date.today().isoformat())
+    final = replace(changed, profile=profile.name, model=profile.model or changed.model, api=profile.api)
+    price = price_of(profile)
+    cap = _cap(store, settings, final, wanted.budget)
+    if price is None or price.input_usd_per_m > 0 or price.output_usd_per_m > 0:
+        require_price(price, cap, final.model)
+    else:
+        cap = None if wanted.budget is None else cap
+    return Ready(recipe=final, profile=profile, price=price, cap_nano=cap, changed=final != stored)
+
+
+def open_desk(
+    store: Store, ready: Ready, *, streaming: bool = True, config: CallerConfig | None = None
+) -> Desk:
+    """Return the desk of a run; nothing is sent before it is opened. Raises ``EndpointError`` without a key."""
+    profile = ready.profile
+    _remember(store, profile)
+    return Desk(
+        store,
+        open_client(profile, streaming=streaming),
+        price=ready.price,
+        cap_nano=ready.cap_nano,
+        pace=Pace(profile.concurrency, rpm=profile.rpm, tpm=profile.tpm),
+        config=config,
+    )
+
+
+def plan_of(store: Store, ready: Ready, limit: int | None = None) -> Plan:
+    """Estimate a run over the first ``limit`` training seeds, from a sample of them."""
+    unique, occurrences, _ = store.seeds.planned("train", limit)
+    sample = list(store.seeds.iter(limit=min(SAMPLE, limit if limit is not None else SAMPLE)))
+    return estimate(ready.recipe, sample, unique, occurrences, ready.price)
+
+
+def _keeps_endpoint(recipe: Recipe, model: str | None) -> bool:
+    """Whether naming only a model means that model at the recipe's own endpoint."""
+    if model is None:
+        return True
+    if recipe.profile == "offline":
+        return model == "offline"
+    return model != "offline" and not model.startswith("litellm:")
+
+
+def _cap(store: Store, settings: Settings, recipe: Recipe, wished: float | None) -> int | None:
+    if wished == NO_CAP:
+        return None
+    if wished is not None:
+        return round(wished * NANO)
+    kept = store.ledger.get(requests_id(recipe)).cap_nano
+    if kept is not None:
+        return kept
+    default = settings.dollars("budget")
+    return None if default is None else round(default * NANO)
+
+
+def _remember(store: Store, profile: Profile) -> None:
+    if profile.base_url is None:
+        return
+    store.recipes.remember_endpoint(
+        profile.name,
+        {
+            "base_url": profile.base_url,
+            "model": profile.model,
+            "api": profile.api,
+            "api_key_env": profile.api_key_env,
+        },
+    )
+
+
+def _remembered(store: Store) -> dict[str, Profile]:
+    return {
+        name: Profile(
+            name=name,
+            base_url=kept.get("base_url"),
+            model=kept.get("model"),
+            api="completions" if kept.get("api") == "completions" else "chat",
+            api_key_env=kept.get("api_key_env"),
+        )
+        for name, kept in store.recipes.endpoints().items()
+    }
