@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
+from claif_tui.core.errors import StoreError
 from claif_tui.core.masking import has_mask
 from claif_tui.core.models import Kind, Pair, Split, Status
 from claif_tui.core.zero_pairs import SPLIT_SALTS, draw_zero_pairs, ranks
@@ -187,7 +188,7 @@ class Processed:
     def rows(self) -> Iterator[Example]:
         """Yield the rows: kept pairs in plan order, then the zero pairs in order of their first sentence.
 
-        Raises ``RuntimeError`` if the source does not hold the pairs that were decided on.
+        Raises ``StoreError`` if the source does not hold the pairs that were decided on.
         """
         decided = self._decided
         texts: dict[int, str] = {}
@@ -218,18 +219,18 @@ class Processed:
                 yield Dropped(pair=pair, rule=_NAMES[code])
 
     def _pairs(self) -> Iterator[tuple[int, Pair]]:
-        ids = self._decided.ids
+        ids, second = self._decided.ids, self._decided.second
         place = -1
         for place, pair in enumerate(_in_plan_order(self._source())):
-            if place >= len(ids) or ids[place] != pair.id:
-                raise RuntimeError("the pairs changed between two looks at them")
+            if place >= len(ids) or ids[place] != pair.id or second[place] != _hash64(pair.text_b):
+                raise _changed()
             yield place, pair
         if place + 1 != len(ids):
-            raise RuntimeError("the pairs changed between two looks at them")
+            raise _changed()
 
 
 def postprocess(source: Callable[[], Iterable[Pair]], options: PostOptions) -> Processed:
-    """Apply the rules to the pairs that ``source()`` yields, the same ones at every call.
+    """Apply the rules to the pairs that ``source()`` yields: the same at every call, so read in one transaction.
 
     Pairs must come with ascending ``seed_id``, imported ones (without a seed) anywhere, in the order of import;
     the pairs of one seed may come in any order. Smoothing, cap and zero pairs apply to scored two-sentence
@@ -321,6 +322,7 @@ class _Decided:
     """By place in plan order: the rule's code (0: kept), labels, and where zero pairs take their texts from."""
 
     ids: array[int]
+    second: array[int]
     codes: bytearray
     splits: bytearray
     raw: NDArray[np.float64]
@@ -330,6 +332,10 @@ class _Decided:
     firsts: bytearray
     wanted: bytearray
     from_originals: bool
+
+
+def _changed() -> StoreError:
+    return StoreError("the pairs changed while they were read", "Nothing was written; do it again.")
 
 
 def _label(pair: Pair) -> float | None:
@@ -406,6 +412,7 @@ def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
     np.frombuffer(wanted_texts, dtype=np.uint8)[zero_partner] = 1
     decided = _Decided(
         ids=notes.ids,
+        second=notes.second,
         codes=bytearray(codes.tobytes()),
         splits=notes.splits,
         raw=raw,

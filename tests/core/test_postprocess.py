@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claif_tui.core.errors import StoreError
 from claif_tui.core.models import Pair
 from claif_tui.core.postprocess import (
     Example,
@@ -241,11 +242,16 @@ def test_pairs_out_of_order_or_changed_between_looks_are_refused() -> None:
         postprocess(lambda: wrong, PLAIN)
     pairs = claif_like(3)
     done = postprocess(lambda: pairs, PLAIN)
+    edited = [replace(pairs[0], text_b="another"), *pairs[1:]]
+    pairs, kept = edited, pairs
+    with pytest.raises(StoreError, match="changed"):
+        list(done.rows())
+    pairs = kept
     pairs.pop()
-    with pytest.raises(RuntimeError, match="changed"):
+    with pytest.raises(StoreError, match="changed"):
         list(done.rows())
     pairs += [pair(98, "x", "y", seed_id=8), pair(99, "x", "z", seed_id=9)]
-    with pytest.raises(RuntimeError, match="changed"):
+    with pytest.raises(StoreError, match="changed"):
         list(done.rows())
 
 
