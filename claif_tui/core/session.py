@@ -14,7 +14,7 @@ from claif_tui.core import recipe_file
 from claif_tui.core.desk import Desk
 from claif_tui.core.estimate import SAMPLE, Plan, estimate
 from claif_tui.core.llm.base import Price
-from claif_tui.core.llm.budget import require_price
+from claif_tui.core.llm.budget import require_bound
 from claif_tui.core.llm.caller import CallerConfig
 from claif_tui.core.llm.factory import open_client
 from claif_tui.core.llm.pace import Pace
@@ -95,7 +95,7 @@ def prepare(
     price = price_of(profile)
     cap = _cap(store, settings, final, wanted.budget)
     if price is None or price.input_usd_per_m > 0 or price.output_usd_per_m > 0:
-        require_price(price, cap, final.model)
+        require_bound(price, cap, final.model, final.max_tokens)
     else:
         cap = None if wanted.budget is None else cap
     return Ready(recipe=final, profile=profile, price=price, cap_nano=cap, changed=final != stored)
@@ -106,7 +106,10 @@ def open_desk(
 ) -> Desk:
     """Return the desk of a run; nothing is sent before it is opened. Raises ``EndpointError`` without a key."""
     profile = ready.profile
-    _remember(store, profile)
+    if profile.base_url is not None:
+        store.endpoints.remember(
+            profile.name, base_url=profile.base_url, model=ready.recipe.model, api=profile.api
+        )
     return Desk(
         store,
         open_client(profile, streaming=streaming),
@@ -145,28 +148,10 @@ def _cap(store: Store, settings: Settings, recipe: Recipe, wished: float | None)
     return None if default is None else round(default * NANO)
 
 
-def _remember(store: Store, profile: Profile) -> None:
-    if profile.base_url is None:
-        return
-    store.recipes.remember_endpoint(
-        profile.name,
-        {
-            "base_url": profile.base_url,
-            "model": profile.model,
-            "api": profile.api,
-            "api_key_env": profile.api_key_env,
-        },
-    )
-
-
 def _remembered(store: Store) -> dict[str, Profile]:
     return {
         name: Profile(
-            name=name,
-            base_url=kept.get("base_url"),
-            model=kept.get("model"),
-            api="completions" if kept.get("api") == "completions" else "chat",
-            api_key_env=kept.get("api_key_env"),
+            name=name, base_url=base_url, model=model, api="completions" if api == "completions" else "chat"
         )
-        for name, kept in store.recipes.endpoints().items()
+        for name, base_url, model, api in store.endpoints.all()
     }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from claif_tui.core.errors import StoreError
 from claif_tui.core.store.calls import CallsRepo
 from claif_tui.core.store.connection import connect, explained, now
+from claif_tui.core.store.endpoints import EndpointsRepo
 from claif_tui.core.store.items import ItemsRepo
 from claif_tui.core.store.ledger import LedgerRepo
 from claif_tui.core.store.migrations import MIGRATIONS, migrate
@@ -64,6 +65,7 @@ class Store:
         self.seeds = SeedsRepo(self)
         self.sources = SourcesRepo(self)
         self.recipes = RecipesRepo(self)
+        self.endpoints = EndpointsRepo(self)
         self.calls = CallsRepo(self)
         self.items = ItemsRepo(self)
         self.ledger = LedgerRepo(self)
