@@ -105,30 +105,45 @@ def read_pairs(root: Path, split: str) -> list[GoldPair]:
     return pairs
 
 
+def evaluation_sentences(root: Path, name: str) -> set[str]:
+    """Distinct normalised sentences of an evaluation set; of STS12-16 the scored pairs alone."""
+    return {
+        normalise(s)
+        for path in sorted(root.glob(EVAL_FILES[name]))
+        for s in (
+            _scored(path) if path.name.startswith("STS.input") else read_sentences(root, _below(path, root))
+        )
+    }
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _scored(path: Path) -> Iterator[str]:
+    """Both sentences of every line of an STS input file whose gold line is not empty."""
+    gold = path.with_name(path.name.replace("STS.input", "STS.gs"))
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
+    for line, score in zip(lines, gold.read_text(encoding="utf-8").split("\n"), strict=False):
+        if score.strip():
+            yield from (" ".join(field.split()) for field in line.split("\t")[:2])
+
+
 def overlap(root: Path) -> dict[str, tuple[int, int, float]]:
     """Per evaluation set: (distinct sentences that stand in the training files, distinct sentences, their ratio)."""
     train = {normalise(s) for s in training_sentences(root)}
     result = {}
-    for name, pattern in EVAL_FILES.items():
-        theirs = {
-            normalise(s)
-            for path in sorted(root.glob(pattern))
-            for s in read_sentences(root, str(path.relative_to(root)))
-        }
+    for name in EVAL_FILES:
+        theirs = evaluation_sentences(root, name)
         shared = len(train & theirs)
         result[name] = (shared, len(theirs), shared / len(theirs) if theirs else 0.0)
     return result
 
 
 def stsb_train_in_sts12_16(root: Path) -> float:
-    """Share of STS-B's distinct training sentences that also stand in STS12-16."""
+    """Share of STS-B's distinct training sentences that also stand in the scored pairs of STS12-16."""
     own = {normalise(s) for s in read_sentences(root, TRAIN_FILES["STS-B train"][0])}
-    theirs = {
-        normalise(s)
-        for year in ("STS12", "STS13", "STS14", "STS15", "STS16")
-        for path in sorted(root.glob(EVAL_FILES[year]))
-        for s in read_sentences(root, str(path.relative_to(root)))
-    }
+    theirs = set().union(*(evaluation_sentences(root, f"STS{year}") for year in range(12, 17)))
     return len(own & theirs) / len(own)
 
 

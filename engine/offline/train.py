@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,28 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.offline import corpus
+from engine.offline.examples import SEED, Example, Sentence, batches, held_out_examples, tokenise
 from engine.offline.files import packaged_encoder
 from engine.offline.model import FROZEN, HEADS, LAYERS, PACKAGED_NAMES, Encoder
 from engine.offline.score import Calibration, Scorer, fit
 from engine.offline.text import Pieces
 
-SEED = 42
-MAX_TOKENS = 64
-BATCH_TOKENS = 1000
 PEAK_LR = 5e-4
 WARMUP = 8_000
 DECAY_SHARE = 0.4
-GAP_SHARE = 0.08
-RATES = (0.15, 0.7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """A tokenised sentence: piece ids without specials, and for each piece the number of its word."""
-
-    pieces: list[int]
-    words: list[int]
-    n_words: int
 
 
 class Layer(nn.Module):  # type: ignore[misc]
@@ -121,59 +105,6 @@ class Model(nn.Module):  # type: ignore[misc]
         return F.linear(x, self.table16).float() + self.bias
 
 
-def tokenise(pieces: Pieces, sentences: list[str]) -> list[Sentence]:
-    """Piece ids and word numbers of every sentence of three words or more, cut at MAX_TOKENS."""
-    result = []
-    for sentence in sentences:
-        ids, words = pieces.words_of(sentence)
-        if len(words) >= 3:
-            ids, words = ids[:MAX_TOKENS], words[:MAX_TOKENS]
-            result.append(Sentence(pieces=ids, words=words, n_words=words[-1] + 1))
-    return result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One masked sentence with specials; targets are -100 where nothing is asked."""
-
-    ids: list[int]
-    targets: list[int]
-    gaps: list[int]
-
-
-def word_example(item: Sentence, rate: float, ids: tuple[int, int, int], rng: random.Random) -> Example:
-    """Hide whole words, every piece behind a mask of its own."""
-    cls, sep, mask = ids
-    hidden = set(corpus.masked_positions(item.n_words, rate, rng))
-    pairs = [(mask, p) if w in hidden else (p, -100) for p, w in zip(item.pieces, item.words, strict=True)]
-    inputs = [cls, *(a for a, _ in pairs), sep]
-    return Example(ids=inputs, targets=[-100, *(b for _, b in pairs), -100], gaps=[-100] * len(inputs))
-
-
-def gap_example(
-    item: Sentence, rate: float, ids: tuple[int, int, int], gap: int, rng: random.Random
-) -> Example:
-    """Hide words as a recipe does, half of the time with runs merged; the target of a gap is its words (1, 2, 3+)."""
-    cls, sep, _ = ids
-    hidden = set(corpus.masked_positions(item.n_words, rate, rng))
-    merge = rng.random() < 0.5
-    inputs, counts, last = [cls], [-100], -1
-    for piece, word in zip(item.pieces, item.words, strict=True):
-        if word not in hidden:
-            inputs.append(piece)
-            counts.append(-100)
-        elif word != last:
-            if merge and last in hidden and last == word - 1:
-                counts[-1] = min(counts[-1] + 1, 2)
-            else:
-                inputs.append(gap)
-                counts.append(0)
-        last = word
-    inputs.append(sep)
-    counts.append(-100)
-    return Example(ids=inputs, targets=[-100] * len(inputs), gaps=counts)
-
-
 def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pad a batch: ids, additive attention mask (batch, 1, 1, length), word targets, gap targets.
 
@@ -193,46 +124,6 @@ def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def batches(
-    items: list[Sentence], start: int, special: tuple[int, int, int], gap: int
-) -> Iterator[tuple[int, list[Example]]]:
-    """Endless masked batches of about BATCH_TOKENS pieces, with the count of sentences given out so far.
-
-    All follows from SEED and the epoch, so a run that starts at `start` sentences sees what an unbroken one would.
-    """
-    given, epoch = 0, 0
-    while True:
-        rng = random.Random(f"{SEED}/{epoch}")
-        order = list(range(len(items)))
-        rng.shuffle(order)
-        groups: list[list[int]] = []
-        for begin in range(0, len(order), 8192):
-            chunk = sorted(order[begin : begin + 8192], key=lambda i: len(items[i].pieces))
-            group: list[int] = []
-            for index in chunk:
-                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > BATCH_TOKENS:
-                    groups.append(group)
-                    group = []
-                group.append(index)
-            groups.append(group)
-        rng.shuffle(groups)
-        for number, group in enumerate(groups):
-            given += len(group)
-            if given <= start:
-                continue
-            own = random.Random(f"{SEED}/{epoch}/{number}")
-            yield given, [one_example(items[i], special, gap, own) for i in group]
-        epoch += 1
-
-
-def one_example(item: Sentence, special: tuple[int, int, int], gap: int, rng: random.Random) -> Example:
-    """A random masking of one sentence: mostly hidden words, sometimes gaps to be counted."""
-    rate = rng.uniform(*RATES)
-    if rng.random() < GAP_SHARE:
-        return gap_example(item, rate, special, gap, rng)
-    return word_example(item, rate, special, rng)
-
-
 def learning_rate(seen: int, total: int) -> float:
     """Linear warm-up, a plateau, and a linear fall to nothing over the last DECAY_SHARE of the sentences."""
     left = (total - seen) / (total * DECAY_SHARE)
@@ -240,12 +131,8 @@ def learning_rate(seen: int, total: int) -> float:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def top1(model: Model, items: list[Sentence], rate: float, special: tuple[int, int, int]) -> float:
-    """Share of hidden pieces whose likeliest piece is the original one; masks fixed by the seed."""
-    rng = random.Random(f"{SEED}/held-out/{rate}")
-    examples = sorted(
-        (word_example(i, rate, special, rng) for i in items for _ in range(2)), key=lambda e: len(e.ids)
-    )
+def top1(model: Model, examples: list[Example]) -> float:
+    """Share of hidden pieces whose likeliest piece is the original one."""
     right = asked = 0
     for begin in range(0, len(examples), 64):
         ids, attend, targets, _ = tensors(examples[begin : begin + 64])
@@ -277,23 +164,22 @@ def save_state(path: Path, model: Model, optimizer: torch.optim.Optimizer, seen:
     partial.replace(path)
 
 
+def new_optimizer(trained: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW, with weight decay on matrices alone."""
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.01},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=PEAK_LR, betas=(0.9, 0.98))
+
+
 def train(
-    model: Model,
-    kept: list[Sentence],
-    held: list[Sentence],
-    special: tuple[int, int, int],
-    gap: int,
-    args: argparse.Namespace,
+    model: Model, kept: list[Sentence], held: list[Sentence], pieces: Pieces, args: argparse.Namespace
 ) -> None:
     """Run to `--sentences`, a checkpoint every `--every` sentences; figures go to log.jsonl."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim > 1]
-    plain = [p for p in trained if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-        lr=PEAK_LR,
-        betas=(0.9, 0.98),
-    )
+    optimizer = new_optimizer(trained)
+    asked = {rate: held_out_examples(held, rate, pieces) for rate in (0.15, 0.5)}
     state, seen = args.out / "last.pt", 0
     if state.exists():
         saved = torch.load(state, weights_only=True)
@@ -301,7 +187,7 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         seen = saved["seen"]
     due, losses, began, start = seen + args.every, [], time.monotonic(), seen
-    for given, batch in batches(kept, seen, special, gap):
+    for given, batch in batches(kept, seen, pieces):
         with torch.autocast("cpu", torch.bfloat16):
             words, lengths = step_losses(model, batch)
         (words + 0.2 * lengths).backward()
@@ -316,17 +202,25 @@ def train(
             due += args.every
             save_state(state, model, optimizer, seen)
             with torch.autocast("cpu", torch.bfloat16):
-                figures = {f"top1@{rate}": round(top1(model, held, rate, special), 4) for rate in (0.15, 0.5)}
+                figures = {f"top1@{rate}": round(top1(model, own), 4) for rate, own in asked.items()}
             mean = np.mean(losses, axis=0).round(4).tolist()
             speed = round((seen - start) / (time.monotonic() - began), 1)
-            line = {"sentences": seen, "loss": mean[0], "gap_loss": mean[1], **figures, "per_second": speed}
-            with (args.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            sys.stdout.write(json.dumps(line) + "\n")
-            sys.stdout.flush()
+            note(
+                args.out,
+                {"sentences": seen, "loss": mean[0], "gap_loss": mean[1], **figures, "per_second": speed},
+            )
             losses = []
         if seen >= args.sentences:
             return
+
+
+def note(out: Path, line: dict[str, object]) -> None:
+    """Write one line of progress to the log and to the terminal."""
+    text = json.dumps(line) + "\n"
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(text)
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def word_counts(pieces: Pieces, sentences: list[str]) -> Tensor:
@@ -376,10 +270,10 @@ def main() -> None:
     learnt = [s for s in sentences if not corpus.is_held_out(s)]
     kept = tokenise(pieces, learnt)
     held = tokenise(pieces, [s for s in sentences if corpus.is_held_out(s)])
-    sys.stdout.write(json.dumps({"training": len(kept), "held_out": len(held), "total": args.sentences}) + "\n")
+    note(args.out, {"training": len(kept), "held_out": len(held), "total": args.sentences})
     model = Model(load_file(packaged / "model.safetensors"))
     model.start_bias(kept)
-    train(model, kept, held, (pieces.cls, pieces.sep, pieces.mask), pieces.gap, args)
+    train(model, kept, held, pieces, args)
     export(model, word_counts(pieces, learnt), args.out / "model.safetensors")
     config = {
         "model": "claif-offline",
