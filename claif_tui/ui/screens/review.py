@@ -1,11 +1,419 @@
-"""Review."""
+"""The Review screen: one pair, one key. It routes keys to the store in order and shows what is on disk."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from claif_tui.core.models import Action, Pair, PairQuery
+from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifScreen
+from claif_tui.ui.screens import review_decide, review_places
+from claif_tui.ui.screens.review_keys import KeyQueue
+from claif_tui.ui.screens.review_source import FixedSource, Glance, QuerySource, glance, query_words
+from claif_tui.ui.widgets.pair_card import EditArea, PairCard, status_line
+from claif_tui.ui.widgets.pair_list import PairList
+from claif_tui.ui.widgets.row_list import RowList
+
+if TYPE_CHECKING:
+    from claif_tui.core.store.store import Store
+    from claif_tui.ui.screens.review_sample import Sample
+
+START = PairQuery(filter="status = pending")
+"""What Review shows in a project where nobody has reviewed yet."""
 
 
 class ReviewScreen(ClaifScreen):
-    """Review."""
+    """Accept, reject, edit, rescore; each decision is on disk before the next pair shows."""
 
     place = "review"
+    CSS_PATH = "review.tcss"
+    HELP_TEXT: ClassVar[str] = """
+Review shows one pair at a time: the seed, the generated sentence with what is new in it, the score and its reason. a and r decide
+and go on; every decision is on disk before the next pair shows, is kept with your name, and u takes back your last one, even after a
+restart. An edit makes the score stale: such a pair is left out of exports until s asks again or = sets a score by hand. f narrows
+the list, / searches, o sorts, n draws a random sample for a keep rate with its interval. space marks; A and R decide all marked
+pairs, or all in the list, after asking. x exports.
+"""
+    BINDINGS = [
+        Binding("a", "decide('accept')", "Accept", id="review.accept", tooltip="Accept the pair and go on"),
+        Binding("r", "decide('reject')", "Reject", id="review.reject", tooltip="Reject the pair and go on"),
+        Binding("e", "edit", "Edit", id="review.edit", tooltip="Edit the generated sentence in place"),
+        Binding("s", "rescore", "Rescore", id="review.rescore", tooltip="Ask the model for the score of the text as it is now"),
+        Binding("u", "undo", "Undo", id="review.undo", tooltip="Take back your last decision, a bulk one as a whole"),
+        Binding("f", "filter", "Filter", id="review.filter", tooltip="Show only pairs that match an expression"),
+        Binding("slash", "search", "Search", key_display="/", id="review.search", tooltip="Full-text search in both sentences"),
+        Binding("U", "redo", "Redo", show=False, id="review.redo", tooltip="Do again what was undone"),
+        Binding("A", "bulk('accept')", "Accept all", show=False, id="review.accept-all", tooltip="Accept all marked pairs, or all in the list; asks first"),
+        Binding("R", "bulk('reject')", "Reject all", show=False, id="review.reject-all", tooltip="Reject all marked pairs, or all in the list; asks first"),
+        Binding("equals_sign", "set_score", "Set score", show=False, key_display="=", id="review.set-score", tooltip="Set the score by hand"),
+        Binding("o", "sort", "Sort", show=False, id="review.sort", tooltip="Order by score, mask rate, length, age, or disagreement with the encoder"),
+        Binding("n", "sample", "Sample", show=False, id="review.sample", tooltip="Review a random sample and estimate the keep rate"),
+        Binding("l", "lineage", "Lineage", show=False, id="review.lineage", tooltip="Everything this pair came from and went through"),
+        Binding("x", "export", "Export", show=False, id="review.export", tooltip="Write the dataset and show what each rule drops"),
+        Binding("space", "mark", "Mark", show=False, id="review.mark", tooltip="Mark the pair for A and R"),
+        Binding("escape", "clear", "Clear", show=False, id="review.clear", tooltip="Unmark all; then leave the sample; then clear the search"),
+        Binding("tab", "toggle_list", "List", show=False, id="review.list", tooltip="Show or hide the list"),
+        Binding("j,down", "move(1)", "Next", show=False, id="review.next", tooltip="Next pair"),
+        Binding("k,up", "move(-1)", "Previous", show=False, id="review.previous", tooltip="Previous pair"),
+        Binding("ctrl+d,pagedown", "half_page(1)", "Page down", show=False, id="review.pagedown"),
+        Binding("ctrl+u,pageup", "half_page(-1)", "Page up", show=False, id="review.pageup"),
+        Binding("home,g", "first", "First", show=False, id="review.first"),
+        Binding("end,G", "last", "Last", show=False, id="review.last"),
+        Binding("J", "scroll_card(3)", "Scroll down", show=False, id="review.card-down", tooltip="Scroll a long pair"),
+        Binding("K", "scroll_card(-3)", "Scroll up", show=False, id="review.card-up", tooltip="Scroll a long pair"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = KeyQueue(self)
+        self.query_shown = START
+        self.sample: Sample | None = None
+        self.seen: Glance | None = None
+        self._of: Store | None = None
+        self._wanted: int | None = None
+
+    # -- structure -------------------------------------------------------------------------------------
+
+    def body(self) -> ComposeResult:
+        """The list and the card, and one line on the session."""
+        with Horizontal(id="review"):
+            with Vertical(classes="panel", id="list-panel"):
+                rows = PairList(id="pairs", empty="No pair here.")
+                rows.can_focus = False
+                yield rows
+            with Vertical(classes="panel", id="card-panel"):
+                yield PairCard(id="card")
+        yield Static("", id="session")
+
+    @property
+    def rows(self) -> PairList:
+        """The list."""
+        return self.query_one("#pairs", PairList)
+
+    @property
+    def card(self) -> PairCard:
+        """The card."""
+        return self.query_one("#card", PairCard)
+
+    @property
+    def current(self) -> Pair | None:
+        """The pair that is shown."""
+        return self.rows.current
+
+    def on_key(self, event: events.Key) -> None:
+        """Keep what is typed for a field that is about to open."""
+        self.keys.catch(event)
+
+    # -- data ------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Show where I was, or the pending pairs; later: what changed."""
+        store = self.store
+        if store is None:
+            self.card.show(None, "No project is open.\n\nPress 1 to open one, to make one, or to try the demo.")
+            return
+        if self._of is not store:
+            self._of = store
+            await review_places.begin(self, store)
+        before, self.seen = self.seen, await self.shell.db(glance)
+        self.frame()
+        if before is not None and before.newest != self.seen.newest:
+            self.rows.reload()
+        await self.refresh_visible()
+
+    async def refresh_visible(self) -> None:
+        """Read what is in sight again: another process may have decided on it."""
+        ids = self.rows.visible_ids()
+        if ids and self.store is not None:
+            self.rows.update_rows(await self.shell.db(lambda store: store.pairs.many(ids)))
+            self.show_card()
+
+    def show_query(self, query: PairQuery, *, cursor_id: int | None = None) -> None:
+        """Show the pairs of another query, from the top or with the cursor on a pair."""
+        if self.store is None:
+            return
+        self.sample = None
+        self.query_shown = query
+        self.rows.clear_marks()
+        self.rows.load(QuerySource(self.store, query), cursor_id=cursor_id)
+        self.frame()
+
+    def show_sample(self, sample: Sample) -> None:
+        """Review a random sample as a queue of its own."""
+        if self.store is not None:
+            self.sample = sample
+            self.rows.clear_marks()
+            self.rows.load(FixedSource(self.store, sample.ids), cursor_id=sample.next_id)
+            self.frame()
+
+    def describe_query(self) -> str:
+        """Return in words what the list shows."""
+        return f"In the list: {query_words(self.query_shown)}."
+
+    def working(self, words: str) -> None:
+        """Say on the session line that something takes a moment; empty words end it."""
+        self.query_one("#session", Static).update(safe.line(words, "$text-warning"))
+        if not words:
+            self.frame()
+
+    def scored(self, pair_id: int) -> None:
+        """A pair has a new score on disk: show it."""
+        self.ask(partial(self._read_again, pair_id), description="show a new score")
+
+    async def _read_again(self, pair_id: int) -> None:
+        if self.store is not None:
+            self.rows.update_rows(await self.shell.db(lambda store: store.pairs.many([pair_id])))
+            self.show_card()
+
+    def open_pair(self, pair_id: int) -> None:
+        """Show one pair (from another screen): in the list if it is there, else among the newest."""
+        if self.rows.move_to_id(pair_id):
+            return
+        self._wanted = pair_id
+        self.show_query(PairQuery(), cursor_id=pair_id)
+
+    # -- showing ---------------------------------------------------------------------------------------
+
+    def frame(self) -> None:
+        """Write the titles and the line on the session."""
+        rows, panel = self.rows, self.query_one("#list-panel", Vertical)
+        marked = f" · ◆ {len(rows.marked):,} marked" if rows.marked else ""
+        what = self.sample.title() if self.sample is not None else query_words(self.query_shown)
+        panel.border_title = safe.line(f"{rows.count:,} · {what}{marked}")
+        seen = self.seen
+        if seen is not None:
+            counts = seen.counts
+            panel.border_subtitle = safe.line(
+                f"● {counts.pending:,}  ✓ {counts.accepted:,}  ✗ {counts.rejected:,}"
+            )
+        place = f"{rows.cursor + 1:,} of {rows.count:,}" if rows.count else ""
+        words = self.sample.line() if self.sample is not None else session_words(seen)
+        self.query_one("#session", Static).update(safe.join(words, (f"   {place}", "$text-muted")))
+
+    def show_card(self) -> None:
+        """Show the pair under the cursor, unless its text is being edited."""
+        card, panel = self.card, self.query_one("#card-panel", Vertical)
+        if card.editing:
+            return
+        pair = self.current
+        if pair is not None:
+            title = safe.join(f"Pair {pair.id:,}  ", status_line(pair))
+            if panel.border_title != title:
+                panel.border_title = title
+            card.show(pair)
+            return
+        panel.border_title = safe.line("Pair")
+        card.show(None, "" if self.rows.count or self.rows.loading_ids else self._nothing())
+
+    def _nothing(self) -> str:
+        seen = self.seen
+        if seen is None:
+            return ""
+        if not seen.counts.total:
+            return "No pairs yet.\n\nPress 4 and then g to generate some, or 2 to import a set that exists."
+        if self.query_shown == START:
+            return (
+                f"All {seen.counts.total:,} pairs are decided: {seen.counts.accepted:,} accepted, "
+                f"{seen.counts.rejected:,} rejected.\n\nf shows others (empty: all), x exports."
+            )
+        return "No pair matches.\n\nf changes the filter, / the search; esc clears the search."
+
+    def on_row_list_highlighted(self, message: RowList.Highlighted) -> None:
+        """Another pair is under the cursor, or its row has arrived."""
+        message.stop()
+        self.show_card()
+        self.frame()
+        review_places.remember(self)
+
+    def on_row_list_loaded(self, message: RowList.Loaded) -> None:
+        """The list has its ids."""
+        message.stop()
+        if message.complete and self._wanted is not None and self.rows.cursor_id == self._wanted:
+            self._wanted = None
+        self.show_card()
+        self.frame()
+
+    def on_row_list_failed(self, message: RowList.Failed) -> None:
+        """The list could not be read."""
+        message.stop()
+        self.shell.show_error(message.error)
+
+    def on_row_list_selected(self, message: RowList.Selected) -> None:
+        """A second click in the narrow layout shows the card."""
+        message.stop()
+        self.remove_class("-listed")
+
+    def copy_target(self) -> tuple[str, str] | None:
+        """The pair as tab-separated seed, generated, score."""
+        pair = self.current
+        if pair is None:
+            return None
+        score = "" if pair.score is None else f"{pair.score:.4g}"
+        return f"pair {pair.id:,}", f"{pair.text_a}\t{pair.text_b}\t{score}"
+
+    # -- moving ----------------------------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        """Go to another pair."""
+        self.keys.then(partial(self.rows.action_move, by))
+
+    def action_half_page(self, by: int) -> None:
+        """Go half a page."""
+        self.keys.then(partial(self.rows.action_half_page, by))
+
+    def action_first(self) -> None:
+        """Go to the first pair."""
+        self.keys.then(self.rows.action_first)
+
+    def action_last(self) -> None:
+        """Go to the last pair."""
+        self.keys.then(self.rows.action_last)
+
+    def action_scroll_card(self, by: int) -> None:
+        """Scroll a pair that is longer than the card."""
+        self.card.scroll_relative(y=by, animate=False)
+
+    def action_toggle_list(self) -> None:
+        """Show or hide the list; below 100 columns it takes the place of the card."""
+        if self.has_class("-narrow"):
+            self.toggle_class("-listed")
+        else:
+            self.toggle_class("-alone")
+
+    def action_mark(self) -> None:
+        """Mark the pair and go on."""
+
+        def mark() -> None:
+            if self.rows.cursor_id is not None:
+                self.rows.toggle_mark(self.rows.cursor_id)
+                self.rows.action_move(1)
+                self.frame()
+
+        self.keys.then(mark)
+
+    def action_clear(self) -> None:
+        """Undo one narrowing: marks, then the sample, then the search."""
+
+        def clear() -> None:
+            if self.rows.marked:
+                self.rows.clear_marks()
+                self.frame()
+            elif self.sample is not None:
+                self.show_query(self.query_shown, cursor_id=self.rows.cursor_id)
+            elif self.query_shown.search:
+                self.show_query(replace(self.query_shown, search=""), cursor_id=self.rows.cursor_id)
+
+        self.keys.then(clear)
+
+    # -- deciding --------------------------------------------------------------------------------------
+
+    def action_decide(self, action: Action) -> None:
+        """Accept or reject the pair and go on."""
+        self.keys.put(partial(review_decide.decide, self, action))
+
+    def action_undo(self) -> None:
+        """Take back my last decision."""
+        self.keys.put(partial(review_decide.take_back, self, "undo"))
+
+    def action_redo(self) -> None:
+        """Do again what was undone."""
+        self.keys.put(partial(review_decide.take_back, self, "redo"))
+
+    def action_bulk(self, action: Action) -> None:
+        """Decide all marked pairs, or all in the list; asks first."""
+        self.keys.put(partial(review_decide.bulk, self, action))
+
+    def action_edit(self) -> None:
+        """Open the generated sentence for typing."""
+
+        def edit() -> None:
+            if self.current is not None:
+                self.remove_class("-listed")
+                self.card.edit()
+
+        self.keys.open(edit)
+
+    def on_edit_area_saved(self, message: EditArea.Saved) -> None:
+        """Put the edit on disk, then close the editor."""
+        message.stop()
+        pair = self.card.pair
+        if pair is not None:
+            self.keys.put(partial(review_decide.save_edit, self, pair, message.text))
+
+    def on_edit_area_cancelled(self, message: EditArea.Cancelled) -> None:
+        """Leave the text as it was."""
+        message.stop()
+        self.card.end_edit()
+        self.show_card()
+
+    def action_set_score(self) -> None:
+        """Set the score by hand."""
+        self.keys.open(lambda: self.ask(partial(review_decide.set_score, self), description="set the score"))
+
+    def action_rescore(self) -> None:
+        """Ask the model for the score of the text as it is now."""
+        from claif_tui.ui.screens.review_rescore import rescore
+
+        self.keys.put(partial(rescore, self))
+
+    # -- narrowing, looking closer ---------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        self._dialog("ask_filter")
+
+    def action_search(self) -> None:
+        """Open the search."""
+        self._dialog("ask_search")
+
+    def action_sort(self) -> None:
+        """Choose the order."""
+        self._dialog("ask_sort")
+
+    def action_sample(self) -> None:
+        """Draw a random sample."""
+        self._dialog("ask_sample")
+
+    def _dialog(self, name: str) -> None:
+        from claif_tui.ui.screens import review_narrow
+
+        if self.store is None:
+            self.shell.say("Open a project first: press 1.")
+            return
+        step = partial(getattr(review_narrow, name), self)
+        self.keys.open(lambda: self.ask(step, description=name))
+
+    def action_lineage(self) -> None:
+        """Show everything the pair came from."""
+        from claif_tui.ui.screens.review_lineage import show_lineage
+
+        pair = self.current
+        if pair is not None:
+            self.ask(partial(show_lineage, self, pair.id), description="lineage")
+
+    def action_export(self) -> None:
+        """Open the export dialog."""
+        from claif_tui.ui.screens.review_export import open_export
+
+        if self.store is not None:
+            self.ask(partial(open_export, self), description="export")
+
+
+def session_words(seen: Glance | None) -> str:
+    """Return what was decided today."""
+    if seen is None:
+        return ""
+    today = seen.today
+    if not today.decided:
+        return "nothing decided today"
+    kept = f"{100 * today.accepted / today.decided:.0f} % kept"
+    bulk = f" · {today.bulk:,} in bulk" if today.bulk else ""
+    return f"{today.decided:,} today · {kept}{bulk}"

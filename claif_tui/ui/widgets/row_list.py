@@ -242,9 +242,10 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         self._fetching = False
         self._start_ids(first=True, anchor=cursor_id)
 
-    def reload(self) -> None:
-        """Read the ids again (rows landed or left); the cursor keeps to its row."""
+    def reload(self, *, cursor_id: int | None = None) -> None:
+        """Read the ids again (rows landed or left); the cursor keeps to its row, or goes to ``cursor_id``."""
         if self._source is not None:
+            self._target = self._target if cursor_id is None else cursor_id
             self._start_ids(
                 first=not self._ids, anchor=self.cursor_id if self._target is None else self._target
             )
@@ -302,6 +303,13 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
     def current(self) -> RowT | None:
         """The row under the cursor, None while it is on its way."""
         return self._rows.get(self._ids[self._cursor]) if self._ids else None
+
+    def visible_ids(self) -> list[int]:
+        """The ids of the rows in sight, and of the one under the cursor."""
+        top = self.scroll_offset.y
+        ids = list(self._ids[top : top + self._height])
+        here = self.cursor_id
+        return ids if here is None or here in ids else [here, *ids]
 
     def row(self, row_id: int) -> RowT | None:
         """Return a row that is in memory."""

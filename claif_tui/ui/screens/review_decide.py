@@ -1,0 +1,184 @@
+"""What the deciding keys of Review do: write, wait until it is on disk, show, go on. No layout, no SQL."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from claif_tui.core.models import Action, Decision, Pair, PairQuery
+from claif_tui.ui.dialogs import ConfirmModal, InputModal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claif_tui.core.store.store import Store
+    from claif_tui.ui.screens.review import ReviewScreen
+
+DONE = {"accept": "accepted", "reject": "rejected", "pend": "pending again"}
+BULK_STATUS = {"accept": "Accept", "reject": "Reject", "pend": "Set back"}
+
+
+async def decide(screen: ReviewScreen, action: Action) -> None:
+    """Decide on the shown pair; when that is on disk, show it and go to the next."""
+    row_id = screen.rows.cursor_id
+    if row_id is None or screen.store is None:
+        screen.shell.say("There is no pair to decide on.")
+        return
+
+    def work(store: Store) -> list[Pair]:
+        store.decisions.decide([row_id], action, store.author)
+        return store.pairs.many([row_id])
+
+    screen.rows.update_rows(await screen.shell.db(work))
+    if screen.sample is not None:
+        await screen.sample.count(screen)
+    screen.shell.changed()
+    if not screen.rows.move_to(screen.rows.cursor + 1):
+        screen.show_card()
+        await _at_the_end(screen)
+
+
+async def _at_the_end(screen: ReviewScreen) -> None:
+    """Say what is left elsewhere."""
+    counts = await screen.shell.db(lambda store: store.pairs.counts())
+    here = screen.rows.count
+    if screen.sample is not None:
+        words = "That was the last pair of the sample. esc leaves it."
+    elif counts.pending:
+        words = f"End of this list of {here:,}. {counts.pending:,} pairs are still pending: f shows others."
+    else:
+        words = f"That was the last one: all {counts.total:,} pairs are decided. x exports."
+    screen.shell.say(words)
+
+
+async def take_back(screen: ReviewScreen, what: Literal["undo", "redo"]) -> None:
+    """Undo or redo my own last decision, wherever it was made, and show what it was about."""
+    if screen.store is None:
+        return
+
+    def work(store: Store) -> tuple[Decision | None, list[Pair]]:
+        journal = store.decisions
+        done = journal.undo(store.author) if what == "undo" else journal.redo(store.author)
+        one = None if done is None else done.pair_id
+        return done, [] if one is None else store.pairs.many([one])
+
+    done, pairs = await screen.shell.db(work)
+    if done is None:
+        screen.shell.say(f"Nothing of yours to {what}.")
+        return
+    screen.shell.changed()
+    skipped = done.payload.get("skipped")
+    left = (
+        f" {skipped:,} changed by others since were left alone." if isinstance(skipped, int) and skipped else ""
+    )
+    if pairs:
+        pair = pairs[0]
+        screen.rows.update_rows(pairs)
+        if not screen.rows.move_to_id(pair.id):
+            screen.rows.reload(cursor_id=pair.id)
+        screen.show_card()
+        screen.shell.say(f"{what.capitalize()}: pair {pair.id:,} is {pair.status}.{left}")
+    else:
+        screen.rows.forget()
+        screen.rows.reload()
+        screen.shell.say(f"{what.capitalize()}: {done.count:,} pairs changed back at once.{left}")
+    if screen.sample is not None:
+        await screen.sample.count(screen)
+
+
+async def bulk(screen: ReviewScreen, action: Action) -> None:
+    """Decide all marked pairs, or the whole list, as one step; asks, and says how many."""
+    rows = screen.rows
+    if not rows.count or screen.store is None:
+        screen.shell.say("There is nothing in the list.")
+        return
+    marked = sorted(rows.marked)
+    what: Sequence[int] | PairQuery
+    if marked:
+        what, number, words = marked, len(marked), "marked pairs"
+    elif screen.sample is not None:
+        what, number, words = list(rows.ids), rows.count, "pairs of the sample"
+    else:
+        what, words = screen.query_shown, "pairs that match"
+        number = await screen.shell.db(lambda store: store.pairs.count(screen.query_shown))
+    verb = BULK_STATUS[action]
+    detail = screen.describe_query() if not marked else ""
+    question = (
+        f"{verb} {number:,} {words}? Pairs decided before are decided anew; u takes all of it back at once."
+    )
+    if not await screen.shell.push_screen_wait(
+        ConfirmModal(f"{verb} {number:,}", question, yes=f"{verb} {number:,}", detail=detail)
+    ):
+        return
+    screen.working(f"{verb.lower()}ing {number:,} …")
+    try:
+        done = await screen.shell.db(lambda store: store.decisions.decide(what, action, store.author))
+    finally:
+        screen.working("")
+    rows.clear_marks()
+    rows.forget()
+    rows.reload()
+    screen.shell.changed()
+    screen.shell.say(f"{done.count:,} pairs {DONE[action]}. u takes it back.")
+
+
+async def save_edit(screen: ReviewScreen, pair: Pair, text: str) -> None:
+    """Put an edited sentence on disk; the score turns stale with it. An unchanged one changes nothing."""
+    if text.strip() and text != pair.text_b:
+
+        def work(store: Store) -> list[Pair]:
+            store.decisions.edit(pair.id, text, store.author)
+            return store.pairs.many([pair.id])
+
+        screen.rows.update_rows(await screen.shell.db(work))
+        screen.shell.changed()
+    elif not text.strip():
+        screen.shell.say("An empty sentence is no pair: r rejects it.", severity="warning")
+        return
+    screen.card.end_edit()
+    screen.show_card()
+
+
+class ScoreModal(InputModal):
+    """A score between 0 and 1."""
+
+    def check(self, value: str) -> str:
+        """Say what is wrong with it."""
+        return "" if parse_score(value) is not None else "A score is a number from 0 to 1, such as 0.75."
+
+
+def parse_score(value: str) -> float | None:
+    """Return a score typed by hand, None if it is none."""
+    try:
+        score = float(value.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return score if 0.0 <= score <= 1.0 else None
+
+
+async def set_score(screen: ReviewScreen) -> None:
+    """Ask for a score and put it on disk in the name of the user."""
+    pair = screen.current
+    if pair is None:
+        return
+    before = "" if pair.score is None else f"{pair.score:g}"
+    hint = (
+        "0 completely different, 1 the same. It replaces the model's score; the model's stays in the lineage."
+    )
+    typed = await screen.shell.push_screen_wait(
+        ScoreModal(f"Score of pair {pair.id:,}", value=before, hint=hint)
+    )
+    score = parse_score(typed)
+    if score is None:
+        return
+    screen.keys.put(partial(_write_score, screen, pair.id, score))
+
+
+async def _write_score(screen: ReviewScreen, pair_id: int, score: float) -> None:
+    def work(store: Store) -> list[Pair]:
+        store.decisions.set_score(pair_id, score, store.author)
+        return store.pairs.many([pair_id])
+
+    screen.rows.update_rows(await screen.shell.db(work))
+    screen.shell.changed()
+    screen.show_card()

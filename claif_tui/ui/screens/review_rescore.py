@@ -1,0 +1,105 @@
+"""Asking the model for the score of pairs as they are now: a job of the app, so that reviewing goes on meanwhile."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from claif_tui.core.events import CallFailed, Finished, PairScored, Progress
+from claif_tui.ui.dialogs import ConfirmModal
+from claif_tui.ui.jobs import Job, JobProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from claif_tui.core.recipes import Recipe
+    from claif_tui.core.scoring import Scoring
+    from claif_tui.core.store.store import Store
+    from claif_tui.ui.app import ClaifApp
+    from claif_tui.ui.endpoints import Endpoint
+    from claif_tui.ui.screens.review import ReviewScreen
+
+
+class RescoreJob(Job):
+    """Gives new scores to a few pairs; ``landed`` hears of each pair that has one."""
+
+    kind = "rescore"
+    title = "rescore"
+
+    def __init__(self, scoring: Scoring, landed: Callable[[int], None]) -> None:
+        super().__init__()
+        self._scoring = scoring
+        self._landed = landed
+        self._why = ""
+
+    async def work(self, app: ClaifApp) -> None:
+        """Read the run's events; scores are on disk when they are told."""
+        async for event in self._scoring.events():
+            if isinstance(event, PairScored):
+                self._landed(event.pair_id)
+            elif isinstance(event, CallFailed):
+                self._why = f"{event.reason.replace('_', ' ')}: {event.detail}"
+            elif isinstance(event, Progress):
+                done = event.planned - event.open
+                self.report(progress=JobProgress(done=done, total=event.planned, unit="pairs"))
+            elif isinstance(event, Finished):
+                failed = sum(event.progress.failed.values())
+                if event.state in ("failed", "budget"):
+                    app.say(event.message, severity="error")
+                elif failed:
+                    app.say(f"{failed:,} got no score: {self._why}", severity="warning")
+                self.report(message=event.message)
+        app.changed()
+
+    def stop(self) -> None:
+        """End once what is in flight has landed."""
+        self.report(state="stopping")
+        self._scoring.stop()
+
+
+def _prepare(store: Store) -> tuple[Recipe, Endpoint, int | None, str]:
+    """Read recipe, endpoint, cap and the score prompt's name; raises ``ClaifError``."""
+    from claif_tui.core.errors import RecipeError
+    from claif_tui.core.recipes import requests_id
+    from claif_tui.ui.endpoints import endpoint_of
+    from claif_tui.ui.recipe_files import read_recipe
+
+    found = read_recipe(store, path=store.folder / "recipe.toml")
+    if found.recipe is None:
+        raise RecipeError(found.problem)
+    cap = store.ledger.get(requests_id(found.recipe)).cap_nano
+    return found.recipe, endpoint_of(found.recipe), cap, found.recipe.score_prompt
+
+
+async def rescore(screen: ReviewScreen) -> None:
+    """Rescore the marked pairs, or the one that is shown, and go on reviewing meanwhile."""
+    marked = sorted(screen.rows.marked)
+    here = screen.rows.cursor_id
+    ids = marked or ([here] if here is not None else [])
+    store = screen.store
+    if not ids or store is None:
+        screen.shell.say("There is no pair to rescore.")
+        return
+    if await _start(screen, store, ids) and marked:
+        screen.rows.clear_marks()
+        screen.frame()
+
+
+async def _start(screen: ReviewScreen, store: Store, ids: Sequence[int]) -> bool:
+    from claif_tui.core.scoring import Scoring
+    from claif_tui.ui.endpoints import open_desk
+
+    shell = screen.shell
+    recipe, endpoint, cap, prompt = await shell.db(_prepare)
+    # One call is one key; the user has agreed to the endpoint's price when the pair was made.
+    if not endpoint.free and len(ids) > 1:
+        what = f"{len(ids):,} pairs are scored again with the prompt {prompt} by {endpoint.name}."
+        if not await shell.push_screen_wait(
+            ConfirmModal("Rescore", f"{what} This may cost money.", yes="Rescore")
+        ):
+            return False
+    desk = await shell.background(partial(open_desk, store, recipe, endpoint, cap))
+    scoring = Scoring(store, recipe, desk, list(ids), kind="rescore", again=True)
+    shell.jobs.start(RescoreJob(scoring, screen.scored))
+    shell.say(f"Asking {endpoint.name} for {'a new score' if len(ids) == 1 else f'{len(ids):,} new scores'} …")
+    return True
