@@ -39,7 +39,14 @@ def _add_seeds(store: Store) -> None:
         rows = [(sentence, line) for line, sentence in enumerate(sentences, 1)]
         result = store.seeds.add_batch(conn, source, "train", rows)
         store.sources.finish(
-            conn, source, rows=len(rows), sentences=len(rows), unique=result.unique, duplicates=0, empty=0
+            conn,
+            source,
+            rows=len(rows),
+            sentences=len(rows),
+            unique=result.unique,
+            duplicates=0,
+            empty=0,
+            dropped={},
         )
 
     store.write(work)
