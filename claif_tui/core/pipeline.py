@@ -142,7 +142,11 @@ class Generation:
             return run.id
 
         self._run_id = await asyncio.to_thread(take)
-        self._asker = Asker(store, recipe, self._desk, self._run_id, self._stream.put)
+        self._asker = Asker(store, recipe, self._desk, self._run_id, self._emit)
+
+    def _emit(self, event: Event) -> None:
+        self._tally.note(event)
+        self._stream.put(event)
 
     async def _finish(self) -> Finished:
         """Close the run in the store and say how it ended."""

@@ -29,6 +29,13 @@ class Tally:
     paused: bool = False
     _calls_at: deque[tuple[float, int, int]] = field(default_factory=deque)
 
+    def note(self, event: Event) -> None:
+        """Count what an event says about calls and their troubles."""
+        if isinstance(event, CallStarted):
+            self.calls += 1
+        elif isinstance(event, CallFailed) and not event.final:
+            self.troubles[event.reason] += 1
+
     def progress(
         self,
         *,

@@ -75,7 +75,7 @@ class Scoring:
             return run.id
 
         self._run_id = await asyncio.to_thread(take)
-        self._asker = Asker(store, recipe, self._desk, self._run_id, self._stream.put)
+        self._asker = Asker(store, recipe, self._desk, self._run_id, self._emit)
         self._working = asyncio.create_task(self._work())
         try:
             async for event in self._stream.until(self._working, self._progress):
@@ -88,6 +88,10 @@ class Scoring:
             finished = await self._finish()
         self._working.result()
         yield finished
+
+    def _emit(self, event: Event) -> None:
+        self._tally.note(event)
+        self._stream.put(event)
 
     async def _finish(self) -> Finished:
         await self._desk.close()

@@ -106,6 +106,7 @@ async def test_a_run_makes_and_scores_every_planned_pair(
     assert end.state == "finished"
     assert end.progress.planned == end.progress.answered == 36
     kinds = Counter(type(event).__name__ for event in events)
+    assert end.progress.calls == len(server.log()) == kinds["CallStarted"]
     assert kinds["PairGenerated"] == 36
     assert any(isinstance(event, TokenArrived) for event in events)
     scored = [event for event in events if isinstance(event, PairScored)]
