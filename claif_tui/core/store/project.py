@@ -128,8 +128,6 @@ class _Holder:
     pid: int
     mark: str
     since: str
-    renewed: float
-    """Seconds since the epoch by the holder's clock."""
 
 
 class Lease:
@@ -141,6 +139,7 @@ class Lease:
     def __init__(self, folder: Path, since: str) -> None:
         self._path = folder / LEASE
         self._since = since
+        self._renewed = time.monotonic()
         self.ensure()
 
     def ensure(self) -> None:
@@ -166,8 +165,7 @@ class Lease:
     def _ensure(self) -> None:
         holder = self._read()
         if holder is not None and holder.host != this_host():
-            age = time.time() - holder.renewed
-            if age < LEASE_SECONDS:
+            if self._age() < LEASE_SECONDS:
                 raise BusyError(
                     f"The project is in use on another host: {holder.host} (process {holder.pid}, "
                     f"since {holder.since})",
@@ -177,7 +175,7 @@ class Lease:
             holder = None
         if holder is None:
             self._create()
-        elif time.time() - holder.renewed > RENEW_SECONDS:
+        elif time.monotonic() - self._renewed > RENEW_SECONDS:
             self._replace()
 
     def _read(self) -> _Holder | None:
@@ -186,17 +184,28 @@ class Lease:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
-            return _Holder(host="?", pid=0, mark="", since="?", renewed=self._path.stat().st_mtime)
+            return _Holder(host="?", pid=0, mark="", since="?")
 
     def _text(self) -> str:
-        holder = _Holder(this_host(), os.getpid(), own_mark(), self._since, time.time())
-        return json.dumps(asdict(holder))
+        return json.dumps(asdict(_Holder(this_host(), os.getpid(), own_mark(), self._since)))
+
+    def _age(self) -> float:
+        """Seconds since the lease was renewed by the clock of the file server, as hosts' clocks may differ."""
+        probe = self._path.with_name(f"{LEASE}.{uuid.uuid4().hex}")
+        try:
+            probe.touch()
+            return probe.stat().st_mtime - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0  # given up this moment: whoever asks again will find it free
+        finally:
+            probe.unlink(missing_ok=True)
 
     def _create(self) -> None:
         """Make the file exclusively: of two hosts one succeeds."""
         try:
             with self._path.open("x", encoding="utf-8") as file:
                 file.write(self._text())
+            self._renewed = time.monotonic()
         except FileExistsError:
             self._ensure()
 
@@ -204,6 +213,7 @@ class Lease:
         fresh = self._path.with_name(f"{LEASE}.{uuid.uuid4().hex}")
         fresh.write_text(self._text(), encoding="utf-8")
         fresh.replace(self._path)
+        self._renewed = time.monotonic()
 
     def _set_aside(self, judged: _Holder) -> None:
         """Remove a dead host's lease, unless somebody else was quicker."""

@@ -254,7 +254,7 @@ def _open_writer(path: Path, *, wal: bool) -> sqlite3.Connection:
     from claif_tui.core.store.migrations import check
 
     with closing(connect(path, writer=False)) as looking:
-        check(looking, path)
+        check(looking, path, MIGRATIONS)
     return connect(path, writer=True, wal=wal)
 
 
