@@ -34,6 +34,14 @@ TABLES: tuple[str, ...] = (
         class INTEGER NOT NULL, kind INTEGER NOT NULL, source_id INTEGER, split INTEGER NOT NULL,
         edited INTEGER NOT NULL, author INTEGER, decision_id INTEGER, score_n INTEGER, gold REAL, encoder REAL,
         gap REAL) STRICT""",
+    # How many pairs stand in each status: asked for several times a second while pairs land.
+    "CREATE TABLE tallies (status INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT",
+    "INSERT INTO tallies VALUES (0, 0), (1, 0), (2, 0)",
+    """CREATE TRIGGER states_added AFTER INSERT ON states BEGIN
+        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
+    """CREATE TRIGGER states_decided AFTER UPDATE OF status ON states WHEN old.status <> new.status BEGIN
+        UPDATE tallies SET n = n - 1 WHERE status = old.status;
+        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
     "CREATE TABLE edits (pair_id INTEGER PRIMARY KEY, text TEXT NOT NULL, decision_id INTEGER NOT NULL) STRICT",
     # Append-only. A bulk decision names its pairs in idset; undo and redo name the row they take back.
     # kept: an undo or redo that would have changed what somebody else decided upon; it changed nothing.

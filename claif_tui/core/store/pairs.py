@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from claif_tui.core.models import (
-    STATUSES,
     Counts,
     Facets,
     Lineage,
@@ -170,11 +169,8 @@ class PairsRepo:
     def counts(self) -> Counts:
         """How many pairs stand in each status."""
         with self._store.read() as conn:
-            numbers = [
-                conn.execute("SELECT count(*) FROM states WHERE status = ?", (code,)).fetchone()[0]
-                for code in range(len(STATUSES))
-            ]
-        return Counts(**dict(zip(STATUSES, numbers, strict=True)))
+            numbers = dict(conn.execute("SELECT status, n FROM tallies"))
+        return Counts(pending=numbers[0], accepted=numbers[1], rejected=numbers[2])
 
     def count(self, query: PairQuery) -> int:
         """How many pairs a query has."""

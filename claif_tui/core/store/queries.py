@@ -11,11 +11,11 @@ import time
 from array import array
 from dataclasses import dataclass
 
-from claif_tui.core.models import PairQuery
+from claif_tui.core.models import STATUSES, PairQuery
 from claif_tui.core.store import filters
 from claif_tui.core.store.search import Search, read_search
 
-WALK_SECONDS = 0.03
+WALK_SECONDS = 0.02
 """How long a walk along an index may look for one page before the table is read as a whole."""
 RARE = 20_000
 """Search hits that are simply fetched and sorted."""
@@ -50,7 +50,7 @@ class Plan:
     values: tuple[object, ...]
     search: Search
     terms: int
-    by_status: bool
+    status: int | None
     order: _Order
     down: bool
 
@@ -60,14 +60,25 @@ class Plan:
         return not self.order.columns
 
     def ordering(self) -> str:
-        """The ORDER BY list; the id decides between equals."""
+        """The ORDER BY list; the id decides between equals, and who lacks the sorted value comes last."""
+        last = f"s.{self.order.optional} IS NULL, " if self.order.optional else ""
+        return last + self.ordering_within()
+
+    def ordering_within(self) -> str:
+        """The ORDER BY list among those with, or those without, the sorted value."""
         way = " DESC" if self.down else ""
         return ", ".join(f"s.{column}{way}" for column in (*self.order.columns, "pair_id"))
+
+    def halves(self) -> tuple[str, ...]:
+        """Conditions that split the pairs into those with the sorted value and those without."""
+        optional = self.order.optional
+        return (f" AND s.{optional} IS NOT NULL", f" AND s.{optional} IS NULL") if optional else ("",)
 
 
 def plan(query: PairQuery, extra: tuple[str, tuple[object, ...]] | None = None) -> Plan:
     """Read a query; ``extra`` is one more condition on ``s``. ``FilterError`` for a filter that cannot be read."""
     parsed = filters.parse(query.filter)
+    status = next((word for word in STATUSES if word == parsed.fixed("status")), None)
     where, values = parsed.sql()
     search = read_search(query.search)
     if extra is not None:
@@ -83,7 +94,7 @@ def plan(query: PairQuery, extra: tuple[str, tuple[object, ...]] | None = None) 
         values=tuple(values),
         search=search,
         terms=len(parsed.conjuncts()) + (extra is not None) + len(search.patterns),
-        by_status=parsed.fixed("status") is not None,
+        status=None if status is None else STATUSES.index(status),
         order=_ORDERS[query.sort],
         down=query.descending if _ORDERS[query.sort].columns else query.sort == "newest",
     )
@@ -94,58 +105,99 @@ def first_ids(connection: sqlite3.Connection, query: PairQuery, limit: int) -> l
     if query.sample is not None:
         return list(all_ids(connection, query)[:limit])
     wanted = plan(query)
-    optional = wanted.order.optional
-    if not optional:
-        return _page(connection, wanted, "", limit)
-    ids = _page(connection, wanted, f" AND s.{optional} IS NOT NULL", limit)
-    if len(ids) < limit:
-        ids += _page(connection, wanted, f" AND s.{optional} IS NULL", limit - len(ids))
+    if wanted.search.match:
+        return _search_page(connection, wanted, limit)
+    if wanted.status is not None and wanted.order.columns and _is_rare(connection, wanted.status):
+        hint = "INDEXED BY states_status"
+    else:
+        walked = _walk_page(connection, wanted, limit)
+        if walked is not None:
+            return walked
+        hint = "NOT INDEXED"
+    sql = f"SELECT s.pair_id FROM states s {hint} WHERE {wanted.where} ORDER BY {wanted.ordering()} LIMIT ?"
+    return _column(connection, sql, (*wanted.values, limit))
+
+
+def _is_rare(connection: sqlite3.Connection, status: int) -> bool:
+    """Whether so few pairs have a status that they are simply fetched and sorted."""
+    return bool(connection.execute("SELECT n FROM tallies WHERE status = ?", (status,)).fetchone()[0] <= RARE)
+
+
+def _walk_page(connection: sqlite3.Connection, plan: Plan, limit: int) -> list[int] | None:
+    """Walk the index of the order: first those with the sorted value, then those without. None if it takes long."""
+    if plan.by_id and plan.status is None:
+        return None  # the table itself has this order
+    deadline = time.monotonic() + WALK_SECONDS
+    ids: list[int] = []
+    for absent in plan.halves():
+        if absent.endswith("IS NULL") and plan.order.index == "states_gap":
+            return None  # a partial index, which leaves them out
+        sql = (
+            f"SELECT s.pair_id FROM states s INDEXED BY {plan.order.index}"
+            f" WHERE {plan.where}{absent} ORDER BY {plan.ordering_within()} LIMIT ?"
+        )
+        walked = _until(connection, deadline, sql, (*plan.values, limit - len(ids)))
+        if walked is None:
+            return None
+        ids += walked
+        if len(ids) == limit:
+            break
     return ids
 
 
-def _page(connection: sqlite3.Connection, plan: Plan, absent: str, limit: int) -> list[int]:
-    """One page of those with, or those without, the sorted value (``absent`` says which)."""
-    if plan.search.match:
-        return _search_page(connection, plan, absent, limit)
-    nulls = absent.endswith("IS NULL")
-    hint = f"INDEXED BY {plan.order.index}" if plan.order.columns or plan.by_status else "NOT INDEXED"
-    if nulls:
-        hint = "NOT INDEXED"  # few orders have them, and a partial index leaves them out
-    tail = f"WHERE {plan.where}{absent} ORDER BY {plan.ordering()} LIMIT ?"
-    values = (*plan.values, limit)
-    if hint != "NOT INDEXED":
-        walked = _walk(connection, f"SELECT s.pair_id FROM states s {hint} {tail}", values)
-        if walked is not None:
-            return walked
-    return _column(connection, f"SELECT s.pair_id FROM states s NOT INDEXED {tail}", values)
-
-
-def _search_page(connection: sqlite3.Connection, plan: Plan, absent: str, limit: int) -> list[int]:
+def _search_page(connection: sqlite3.Connection, plan: Plan, limit: int) -> list[int]:
     """One page of a search. Rare words: fetch all hits and sort. Common ones: walk the order and ask the index."""
     match = plan.search.match
-    tail = f"{plan.where}{absent} ORDER BY {plan.ordering()} LIMIT ?"
-    hits = (
-        "SELECT s.pair_id FROM pairs_fts f CROSS JOIN states s ON s.pair_id = f.rowid"
-        f" WHERE pairs_fts MATCH ? AND {tail}"
-    )
+    order = plan.ordering()
     if plan.by_id:
-        hits = hits.replace("ORDER BY s.pair_id", "ORDER BY f.rowid")
-    elif not absent.endswith("IS NULL"):
+        order = order.replace("s.pair_id", "f.rowid")
+    else:
         (found,) = connection.execute(
             "SELECT count(*) FROM (SELECT 1 FROM pairs_fts WHERE pairs_fts MATCH ? LIMIT ?)", (match, RARE + 1)
         ).fetchone()
         if found > RARE:
-            probe = "EXISTS (SELECT 1 FROM pairs_fts WHERE pairs_fts MATCH ? AND rowid = s.pair_id)"
-            walk = f"SELECT s.pair_id FROM states s INDEXED BY {plan.order.index} WHERE {probe} AND {tail}"
-            walked = _walk(connection, walk, (match, *plan.values, limit))
-            if walked is not None:
+            walked = _search_walk(connection, plan, limit)
+            if walked is not None and len(walked) == limit:
                 return walked
+    hits = (
+        "SELECT s.pair_id FROM pairs_fts f CROSS JOIN states s ON s.pair_id = f.rowid"
+        f" WHERE pairs_fts MATCH ? AND {plan.where} ORDER BY {order} LIMIT ?"
+    )
     return _column(connection, hits, (match, *plan.values, limit))
 
 
-def _walk(connection: sqlite3.Connection, sql: str, values: tuple[object, ...]) -> list[int] | None:
-    """Run a query that may turn out slow; None if it took too long or the index is being rebuilt."""
+def _search_walk(connection: sqlite3.Connection, plan: Plan, limit: int) -> list[int] | None:
+    """Walk an order and keep what a search for common words hits; None if it takes long."""
+    match = plan.search.match
+    walk = f"SELECT s.pair_id FROM states s INDEXED BY {plan.order.index} WHERE {plan.where}{plan.halves()[0]}"
+    if not match.endswith("*"):
+        sql = (
+            f"{walk} AND EXISTS (SELECT 1 FROM pairs_fts WHERE pairs_fts MATCH ? AND rowid = s.pair_id)"
+            f" ORDER BY {plan.ordering_within()} LIMIT ?"
+        )
+        return _until(connection, time.monotonic() + WALK_SECONDS, sql, (*plan.values, match, limit))
+    # Asking for the beginning of a word costs as much as all its hits, so ask once.
+    import numpy as np
+
+    joined = connection.execute("SELECT group_concat(rowid) FROM pairs_fts WHERE pairs_fts MATCH ?", (match,))
+    hits = np.sort(np.asarray(parse_ids(joined.fetchone()[0])))
     deadline = time.monotonic() + WALK_SECONDS
+    ids: list[int] = []
+    cursor = connection.execute(f"{walk} ORDER BY {plan.ordering_within()}", plan.values)
+    while time.monotonic() < deadline and len(ids) < limit:
+        page = np.array([row[0] for row in cursor.fetchmany(1000)], dtype=np.int64)
+        if not len(page):
+            break
+        places = np.minimum(np.searchsorted(hits, page), len(hits) - 1)
+        ids += page[hits[places] == page].tolist()
+    cursor.close()
+    return ids[:limit]
+
+
+def _until(
+    connection: sqlite3.Connection, deadline: float, sql: str, values: tuple[object, ...]
+) -> list[int] | None:
+    """Run a query that may turn out slow; None if it took too long or the index is being made."""
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _PROBE_OPS)
     try:
         return _column(connection, sql, values)
@@ -166,14 +218,12 @@ def all_ids(
 ) -> array[int]:
     """All ids of a query in its order (8 bytes each); of a sample in the sample's order."""
     wanted = plan(query, extra)
-    optional = wanted.order.optional
     if query.sample is not None:
         seed, size = query.sample
         return _sample(_joined_ids(connection, wanted, ""), seed, size)
-    if not optional:
-        return _joined_ids(connection, wanted, "")
-    ids = _joined_ids(connection, wanted, f" AND s.{optional} IS NOT NULL")
-    ids.extend(_joined_ids(connection, wanted, f" AND s.{optional} IS NULL"))
+    ids = array("q")
+    for half in wanted.halves():
+        ids.extend(_joined_ids(connection, wanted, half))
     return ids
 
 
@@ -183,13 +233,13 @@ def _joined_ids(connection: sqlite3.Connection, plan: Plan, absent: str) -> arra
     if plan.search.match:
         source = (
             "pairs_fts f CROSS JOIN states s ON s.pair_id = f.rowid WHERE pairs_fts MATCH ? AND "
-            f"{plan.where}{absent} ORDER BY {plan.ordering()}"
+            f"{plan.where}{absent} ORDER BY {plan.ordering_within()}"
         )
         values = (plan.search.match, *values)
     else:
         # With at most one condition the planner finds the best index; with more, it guesses badly.
         hint = "" if plan.terms <= 1 else "NOT INDEXED"
-        source = f"states s {hint} WHERE {plan.where}{absent} ORDER BY {plan.ordering()}"
+        source = f"states s {hint} WHERE {plan.where}{absent} ORDER BY {plan.ordering_within()}"
     sql = f"SELECT group_concat(id) FROM (SELECT s.pair_id AS id FROM {source})"
     (joined,) = connection.execute(sql, values).fetchone()
     return parse_ids(joined)

@@ -25,6 +25,14 @@ def differences(conn: sqlite3.Connection, mend: bool = False) -> int:
             " OR (SELECT text FROM edits WHERE pair_id = s.pair_id)"
             " IS NOT (SELECT text FROM wording WHERE pair_id = s.pair_id)"
         ).fetchone()
+        miscounted = conn.execute(
+            "SELECT 1 FROM tallies t WHERE n <> (SELECT count(*) FROM states s WHERE s.status = t.status)"
+        ).fetchone()
+        if miscounted is not None:
+            different += 1
+            conn.execute(
+                "UPDATE tallies SET n = (SELECT count(*) FROM states s WHERE s.status = tallies.status)"
+            )
         if mend:
             conn.execute("DROP TABLE was")
             conn.execute("DROP TABLE wording")
