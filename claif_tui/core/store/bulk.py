@@ -179,11 +179,6 @@ def _forget(conn: sqlite3.Connection, source_id: int) -> None:
     conn.execute("DELETE FROM loads WHERE source_id = ?", (source_id,))
 
 
-def _drop_source(conn: sqlite3.Connection, source_id: int) -> None:
-    conn.execute("DELETE FROM import_issues WHERE source_id = ?", (source_id,))
-    conn.execute("DELETE FROM sources WHERE id = ?", (source_id,))
-
-
 def mend(store: Store) -> tuple[str, ...]:
     """Finish or take back loads whose process is gone; return what to tell the user. Cheap if there are none."""
     with store.read() as conn:
@@ -197,7 +192,7 @@ def mend(store: Store) -> tuple[str, ...]:
             continue
         source = store.sources.get(source_id)
         taken = _take_back(store, source_id)
-        store.write(partial(_drop_source, source_id=source_id))
+        store.write(partial(store.sources.discard, source_id=source_id))
         name = source.path if source is not None else f"source {source_id}"
         notices.append(
             f"The import of {name} was cut off; its {taken:,} pairs were taken back. Import it again."

@@ -81,6 +81,11 @@ class SourcesRepo:
             [(source_id, line, reason, detail[:DETAIL_LIMIT]) for line, reason, detail in rows],
         )
 
+    def discard(self, conn: sqlite3.Connection, source_id: int) -> None:
+        """Forget an import of which nothing was kept."""
+        conn.execute("DELETE FROM import_issues WHERE source_id = ?", (source_id,))
+        conn.execute("DELETE FROM sources WHERE id = ?", (source_id,))
+
     def list(self) -> list[Source]:
         """All imports, oldest first; an unfinished one carries a note that says so."""
         with self._store.read() as conn:
