@@ -22,7 +22,8 @@ STEPS = 7
 GREEDY_BELOW = 1e-3
 REPEAT_COST, ARTICLE_COST = 2.0, 4.0
 PLACES, CANDIDATES = 4, 6
-CHECK_COMBINED = 0.8
+SECOND_CHANGE = 0.85
+"""A paraphrase gets a second changed word if its cosine with the original stays this high."""
 NEVER = np.float32(-1e9)
 
 
@@ -200,7 +201,7 @@ class Filler:
         second = next((t for t in ranked if t[0] != ranked[0][0]), None)
         if second is not None:
             both = {**changes, second[0]: second[1]}
-            if self._alike(words, [both])[0] >= CHECK_COMBINED:
+            if self._alike(words, [both])[0] >= SECOND_CHANGE:
                 changes = both
         answer = _changed(words, changes)
         for number, word in enumerate(answer):
@@ -208,11 +209,12 @@ class Filler:
         return " ".join(answer)
 
     def _places(self, words: Sequence[str], rng: random.Random) -> list[int]:
-        """Up to PLACES words to try, content words first, in an order drawn from the seed; none beyond the window."""
-        usable = [n for n, w in enumerate(words[: WINDOW // 2]) if _core(w)]
+        """Up to PLACES words to try, drawn by the seed: content words, if there are any in the window."""
+        usable = [n for n, w in enumerate(words[: WINDOW // 2]) if len(_core(w)) > 1 or w in ("a", "i")]
         rng.shuffle(usable)
-        usable.sort(key=lambda n: _core(words[n]).lower() in FUNCTION_WORDS)
-        content = [n for n in usable if _core(words[n]).lower() not in FUNCTION_WORDS]
+        content = [
+            n for n in usable if _core(words[n]).isalpha() and _core(words[n]).lower() not in FUNCTION_WORDS
+        ]
         return (content or usable)[:PLACES]
 
     def _others(self, words: Sequence[str], place: int, sampling: Sampling) -> list[str]:
@@ -224,6 +226,9 @@ class Filler:
         ids += [self._pieces.mask, *self._pieces.of(" ".join([after, *words[place + 1 :]]))]
         ids = ids[: 2 * WINDOW]
         logits = self._logits(np.array([*ids, self._pieces.sep]), [slot])[0]
+        if core.lower() not in FUNCTION_WORDS:
+            # A name or verb made into "to" hardly moves the encoder, but it leaves no sentence.
+            logits[self.lexicon.function] = NEVER
         for own in self._pieces.of(core.lower()):
             if own in self.lexicon.row:
                 logits[self.lexicon.row[own]] = NEVER

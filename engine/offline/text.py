@@ -64,7 +64,7 @@ class Pieces:
 class Lexicon:
     """The words that may be put into a gap: whole words of the training text, and the marks that may end a sentence.
 
-    Row r of `ids`, `words`, `vowel` and of the model's sub-table belong together.
+    Row r of `ids`, `words`, `vowel`, `final`, `function` and of the model's sub-table belong together.
     """
 
     def __init__(self, pieces: Pieces, counts: NDArray[np.uint8]) -> None:
@@ -79,6 +79,7 @@ class Lexicon:
         self.row = {i: r for r, (i, _) in enumerate(known)}
         self.vowel = np.array([w[0] in "aeiou" for w in self.words])
         self.final = np.array([w in FINAL for w in self.words])
+        self.function = np.array([w in FUNCTION_WORDS for w in self.words])
         self.a, self.an = vocabulary["a"], vocabulary["an"]
         self.content = frozenset(i for i, w in known if len(w) > 3 and w not in FUNCTION_WORDS)
 

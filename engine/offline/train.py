@@ -43,13 +43,19 @@ class Layer(nn.Module):  # type: ignore[misc]
         self.norm1, self.norm2 = nn.LayerNorm(384, eps=1e-12), nn.LayerNorm(384, eps=1e-12)
         self.up, self.down = nn.Linear(384, 1536), nn.Linear(1536, 384)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(batch, length, 384) -> the same shape; mask (batch, 1, 1, length) is 0 at tokens and very low at padding."""
+    def forward(self, x: Tensor, mask: Tensor, asked: Tensor | None = None) -> Tensor:
+        """(batch, length, 384) -> the same shape, or (n, 384) at the `asked` places (batch, length) of the last layer.
+
+        mask (batch, 1, 1, length) is 0 at tokens and very low at padding.
+        """
         batch, length, _ = x.shape
         q, k, v = (part(x).view(batch, length, HEADS, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
         weights = (q @ k.transpose(-1, -2)).float() * (384 // HEADS) ** -0.5 + mask
         seen = weights.softmax(-1).to(v.dtype) @ v
-        x = self.norm1(x + self.o(seen.transpose(1, 2).reshape(batch, length, 384)))
+        seen = seen.transpose(1, 2).reshape(batch, length, 384)
+        if asked is not None:
+            x, seen = x[asked], seen[asked]
+        x = self.norm1(x + self.o(seen))
         hidden: Tensor = self.norm2(x + self.down(F.gelu(self.up(x))))
         return hidden
 
@@ -65,7 +71,6 @@ class Model(nn.Module):  # type: ignore[misc]
             + packaged["embeddings.token_type_embeddings.weight"][0]
         )
         self.register_buffer("table", table, persistent=False)
-        self.register_buffer("table16", table.bfloat16(), persistent=False)
         self.register_buffer("places", places.float(), persistent=False)
         self.norm0 = nn.LayerNorm(384, eps=1e-12)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
@@ -83,26 +88,30 @@ class Model(nn.Module):  # type: ignore[misc]
         for frozen in (self.norm0, *self.layers[:FROZEN]):
             frozen.requires_grad_(False)
 
-    def start_bias(self, items: list[Sentence]) -> None:
-        """Start the vocabulary's bias at the log frequency of each piece in the training text."""
+    def learn_vocabulary(self, items: list[Sentence]) -> None:
+        """Limit the softmax to the pieces of the training text, and start its bias at their log frequency."""
         counts = torch.bincount(torch.tensor([p for i in items for p in i.pieces]), minlength=len(self.bias))
+        self.known = counts.nonzero().flatten()
+        self.row = torch.full_like(counts, -1)
+        self.row[self.known] = torch.arange(len(self.known))
+        self.table16 = self.table[self.known].bfloat16()
         with torch.no_grad():
             self.bias.copy_(((counts + 0.1) / counts.sum()).log())
 
-    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Top-layer states (batch, length, 384)."""
+    def hidden(self, ids: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
+        """Top-layer states (n, 384) at the `asked` places (batch, length)."""
         with torch.no_grad():
             x = self.norm0(self.table[ids] + self.places[: ids.shape[1]])
             for layer in self.layers[:FROZEN]:
                 x = layer(x, mask)
-        for layer in self.layers[FROZEN:]:
+        for layer in self.layers[FROZEN:-1]:
             x = layer(x, mask)
-        return x
+        return self.layers[-1](x, mask, asked)
 
     def vocabulary(self, states: Tensor) -> Tensor:
-        """Logits over the vocabulary, float32, for states (n, 384)."""
+        """Logits over the known pieces, float32, for states (n, 384)."""
         x = self.norm(F.gelu(self.dense(states)))
-        return F.linear(x, self.table16).float() + self.bias
+        return F.linear(x, self.table16).float() + self.bias[self.known]
 
 
 def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -137,8 +146,8 @@ def top1(model: Model, examples: list[Example]) -> float:
     for begin in range(0, len(examples), 64):
         ids, attend, targets, _ = tensors(examples[begin : begin + 64])
         at = targets != -100
-        guesses = model.vocabulary(model.hidden(ids, attend)[at]).argmax(-1)
-        right += int((guesses == targets[at]).sum())
+        guesses = model.vocabulary(model.hidden(ids, attend, at)).argmax(-1)
+        right += int((model.known[guesses] == targets[at]).sum())
         asked += int(at.sum())
     return right / asked
 
@@ -146,14 +155,15 @@ def top1(model: Model, examples: list[Example]) -> float:
 def step_losses(model: Model, batch: list[Example]) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy over hidden pieces, and over gaps (0 where a batch has none)."""
     ids, attend, targets, gaps = tensors(batch)
-    states = model.hidden(ids, attend)
-    at, at_gap = targets != -100, gaps != -100
-    spare = (~at).flatten().nonzero().flatten()[: -int(at.sum()) % 64]
-    at.view(-1)[spare] = True
-    words = F.cross_entropy(model.vocabulary(states[at]), targets[at]) if at.any() else states.sum() * 0
-    lengths = (
-        F.cross_entropy(model.gap(states[at_gap]).float(), gaps[at_gap]) if at_gap.any() else states.sum() * 0
-    )
+    asked = (targets != -100) | (gaps != -100)
+    # Few distinct matrix shapes: the count of places asked for becomes a multiple of 64.
+    spare = (~asked).flatten().nonzero().flatten()[: -int(asked.sum()) % 64]
+    asked.view(-1)[spare] = True
+    states = model.hidden(ids, attend, asked)
+    targets, gaps = targets[asked], gaps[asked]
+    rows = torch.where(targets == -100, targets, model.row[targets])
+    words = F.cross_entropy(model.vocabulary(states), rows) if (rows >= 0).any() else states.sum() * 0
+    lengths = F.cross_entropy(model.gap(states).float(), gaps) if (gaps >= 0).any() else states.sum() * 0
     return words, lengths
 
 
@@ -272,7 +282,7 @@ def main() -> None:
     held = tokenise(pieces, [s for s in sentences if corpus.is_held_out(s)])
     note(args.out, {"training": len(kept), "held_out": len(held), "total": args.sentences})
     model = Model(load_file(packaged / "model.safetensors"))
-    model.start_bias(kept)
+    model.learn_vocabulary(kept)
     train(model, kept, held, pieces, args)
     export(model, word_counts(pieces, learnt), args.out / "model.safetensors")
     config = {
