@@ -96,7 +96,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
         """Keep the deck whole at low heights."""
         self.set_class(event.size.height < 34, "-low")
         self.set_class(event.size.height < 20, "-lower")
-        self._head()
+        self.call_after_refresh(self._head)
         self._drawn = (-1, -1)
 
     # -- data ------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
     async def load(self) -> None:
         """Read what could run, what runs elsewhere and what landed last; a run of this app brings its own news."""
         job = self.shell.jobs.latest("generate")
-        self._job = job if isinstance(job, GenerateJob) else None
+        self._job = job if isinstance(job, GenerateJob) and job.store is self.store else None
         if self.store is None:
             self._say("No project is open.\n\nPress 1 to open one, to make one, or to try the demo.")
             return
@@ -139,6 +139,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
         self.query_one("#hello", Static).update(safe.block(words))
         self.query_one("#deck").display = not words
         self.query_one("#brief").set_class(bool(words), "-off")
+        self.call_after_refresh(self._head)
         if not words and self.focused is None:
             self.query_one("#landed", LandedList).focus()
 
@@ -160,7 +161,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
             self.query_one("#streams", StreamView).show(flight.streams())
             if flight.landed_version != self._drawn[1]:
                 rows = self.query_one("#landed", LandedList)
-                if flight.landed_total:
+                if flight.landed_version:
                     rows.show(flight.landed_ids(), flight.take_fresh())
             if self._frame % SLOW == 0 or flight.finished is not None or self._drawn[0] == -1:
                 self._draw_slow(job)
@@ -169,29 +170,34 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
     def _draw_slow(self, job: GenerateJob) -> None:
         flight, progress = job.flight, job.flight.progress
         if flight.histogram:
-            self.query_one("#histogram", RateHistogram).counts = {
-                k: tuple(v) for k, v in flight.histogram.items()
-            }
-        shown = f"Landed · {flight.landed_total:,} this run" if flight.landed_total else "Landed"
-        self.query_one("#landed-panel", Vertical).border_title = safe.line(shown)
+            counts = {rate: tuple(bins) for rate, bins in flight.histogram.items()}
+            self.query_one("#histogram", RateHistogram).counts = counts
+        shown = f"Landed · {flight.generated:,} pairs, {flight.scored:,} scores"
+        self._title("#landed-panel", shown if flight.landed_version else "Landed")
         if progress is None:
             self._put("#run", safe.line("starting …", "$text-muted"))
+            self._put("#brief", safe.line("starting …", "$text-muted"))
             return
-        flying = f" · {progress.in_flight} in flight" if progress.in_flight else ""
-        self.query_one("#streaming", Vertical).border_title = safe.line(f"Streaming{flying}")
-        box = text.run_box(job.state, progress, self._limit_before, 30)
+        flying = progress.in_flight if job.state in LIVE else 0
+        self._title("#streaming", f"Streaming · {flying} in flight" if flying else "Streaming")
+        state = text.state_of(job.state, flight.finished)
+        box = text.run_box(state, progress, self._limit_before, 30)
         if job.message and job.state not in LIVE:
             box = safe.lines(box, safe.line(job.message, "$text-muted"))
         self._put("#run", box)
         self._put("#troubles", text.troubles_box(progress.troubles, progress.failed))
-        self._put("#funnel", text.funnel_box(dict(flight.classes), flight.landed_total))
-        line = text.run_line(job.state, progress, self._limit_before)
-        self._put(
-            "#brief",
-            safe.lines(line, text.troubles_line(progress.troubles, progress.failed, dict(flight.classes))),
-        )
+        dropped = dict(flight.classes)
+        self._put("#funnel", text.funnel_box(dropped, flight.generated))
+        line = text.run_line(state, progress, self._limit_before)
+        self._put("#brief", safe.lines(line, text.troubles_line(progress.troubles, progress.failed, dropped)))
         if self._frame % (SLOW * FRAMES) == 0:
             self._limit_before = progress.limit
+
+    def _title(self, panel: str, words: str) -> None:
+        """Name a panel, unless it is named so already."""
+        widget, title = self.query_one(panel, Vertical), safe.line(words)
+        if widget.border_title != title:
+            widget.border_title = title
 
     def _draw_idle(self) -> None:
         plan = self._plan

@@ -11,6 +11,7 @@ from claif_tui.ui.jobs import Job, JobProgress
 from claif_tui.ui.screens.generate_state import Flight
 
 if TYPE_CHECKING:
+    from claif_tui.core.store.store import Store
     from claif_tui.ui.app import ClaifApp
 
 BREATH = 100
@@ -39,9 +40,10 @@ class GenerateJob(Job):
     kind = "generate"
     can_pause = True
 
-    def __init__(self, run: Steered, title: str = "generate") -> None:
+    def __init__(self, run: Steered, store: Store | None, title: str = "generate") -> None:
         super().__init__()
         self.title = title
+        self.store = store
         self.flight = Flight()
         self._run = run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from claif_tui.core.models import Pair, PairQuery
 from claif_tui.ui.dialogs import ConfirmModal
 from claif_tui.ui.screens.generate_job import GenerateJob
 from claif_tui.ui.screens.generate_state import Landed
-from claif_tui.ui.screens.generate_text import Plan
+from claif_tui.ui.screens.generate_text import Plan, usd
 
 if TYPE_CHECKING:
     from claif_tui.core.estimate import Plan as Estimate
@@ -57,7 +58,7 @@ def look(store: Store) -> Seen:
         failed=failed,
         endpoint=endpoint.name if endpoint else recipe.profile,
         estimate=_estimate_words(store, recipe, endpoint, where.open) if endpoint else "",
-        other=where.active,
+        other=where.active if where.active is not None and where.active.pid != os.getpid() else None,
         problem=problem,
     )
     newest = [_landed(pair) for pair in store.pairs.first(PairQuery(), SHOWN)]
@@ -156,7 +157,9 @@ async def start(
     if store is None:
         return
     desk = await shell.background(partial(open_desk, store, ready.recipe, ready.endpoint, ready.cap_nano))
-    job = GenerateJob(Generation(store, ready.recipe, options, desk), "retry" if retrying else "generate")
+    job = GenerateJob(
+        Generation(store, ready.recipe, options, desk), store, "retry" if retrying else "generate"
+    )
     job.flight.start_histogram(await shell.db(lambda opened: opened.pairs.histogram()))
     shell.jobs.start(job)
     screen.adopt(job)
@@ -165,18 +168,15 @@ async def start(
 async def _agreed(screen: GenerateScreen, ready: _Ready, retrying: bool) -> bool:
     """Ask before money is spent, with the estimate and the cap."""
     what = "failed calls are asked again" if retrying else "planned pairs are generated and scored"
-    cap = (
-        "no cap is set: 3 sets one"
-        if ready.cap_nano is None
-        else f"never more than ${ready.cap_nano / 1e9:,.2f}"
-    )
+    capped = ready.cap_nano is not None
+    cap = f"never more than {usd(ready.cap_nano or 0)}" if capped else "no cap is set: 3 sets one"
     price = ready.endpoint.price
     dated = f" (price of {price.as_of})" if price is not None else ": no price is known for this model"
     detail = f"{ready.endpoint.name} · {ready.estimate}{dated} · {cap}"
     question = f"{ready.left:,} {what}. This may cost money."
-    return bool(
-        await screen.shell.push_screen_wait(ConfirmModal("Start", question, yes="Start", detail=detail))
-    )
+    modal = ConfirmModal("Start", question, yes="Start", detail=detail)
+    agreed = await screen.shell.push_screen_wait(modal)
+    return agreed is True
 
 
 async def _probed(screen: GenerateScreen, ready: _Ready) -> bool:

@@ -7,7 +7,7 @@ ten times a second. Memory is bounded whatever the length of the run.
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from claif_tui.core.events import (
@@ -57,9 +57,9 @@ class Flight:
         self.classes: Counter[str] = Counter()
         """Landed answers that post-processing will drop, by class."""
         self.histogram: dict[float | None, list[int]] = {}
-        self.landed_total = 0
-        self._landed: deque[int] = deque(maxlen=LANDED)
-        self._rows: dict[int, Landed] = {}
+        self.generated = 0
+        self.scored = 0
+        self._rows: OrderedDict[int, Landed] = OrderedDict()
         self._fresh: dict[int, Landed] = {}
         self._by_key: dict[str, int] = {}
         self._free: deque[int] = deque(range(SLOTS))
@@ -97,17 +97,13 @@ class Flight:
         return [slot for slot in self.slots if slot is not None]
 
     def landed_ids(self) -> array[int]:
-        """The landed pairs of this run, newest first."""
-        return array("q", reversed(self._landed))
+        """The pairs of this run that the list keeps, the newest fact first."""
+        return array("q", reversed(self._rows))
 
     def take_fresh(self) -> list[Landed]:
         """Rows that came or changed since the last call."""
         fresh, self._fresh = list(self._fresh.values()), {}
         return fresh
-
-    def row(self, pair_id: int) -> Landed | None:
-        """A landed pair that the live list still keeps."""
-        return self._rows.get(pair_id)
 
     def _call(self, event: CallStarted) -> None:
         stream = Streaming(event.key, event.stage, event.rate, event.text)
@@ -134,31 +130,25 @@ class Flight:
 
     def _generated(self, event: PairGenerated) -> None:
         self._end(event.key, event.text_b)
+        self.generated += 1
         if event.answer_class != "ok":
             self.classes[event.answer_class.replace("_", " ")] += 1
-        self._land(
-            Landed(
-                event.pair_id,
-                event.rate,
-                event.text_a[:_TEXT],
-                event.text_b[:_TEXT],
-                answer_class=event.answer_class,
-            )
-        )
+        text_a, text_b = event.text_a[:_TEXT], event.text_b[:_TEXT]
+        self._land(Landed(event.pair_id, event.rate, text_a, text_b, answer_class=event.answer_class))
 
     def _scored(self, event: PairScored) -> None:
         self._end(event.key, f"{event.score:.2f}")
         bins = self.histogram.setdefault(event.rate, [0] * BINS)
         bins[min(BINS - 1, int(event.score * BINS))] += 1
+        self.scored += 1
         self._land(Landed(event.pair_id, event.rate, event.text_a[:_TEXT], event.text_b[:_TEXT], event.score))
 
     def _land(self, row: Landed) -> None:
+        """Put a row on top: it is the newest fact, whether the pair is new or has got its score."""
         self.landed_version += 1
-        if row.id not in self._rows:
-            if len(self._landed) == LANDED:
-                self._rows.pop(self._landed[0], None)
-            self._landed.append(row.id)
-            self.landed_total += 1
         self._rows[row.id] = self._fresh[row.id] = row
+        self._rows.move_to_end(row.id)
+        if len(self._rows) > LANDED:
+            self._rows.popitem(last=False)
         if len(self._fresh) > LANDED:
             self._fresh.pop(next(iter(self._fresh)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from claif_tui.core.events import Progress
-from claif_tui.core.models import NANO, Ledger, Run
+from claif_tui.core.events import Finished, Progress
+from claif_tui.core.models import NANO, Run
 from claif_tui.ui import safe
 
 BAR = 10
@@ -18,12 +18,13 @@ WORDS = {
     "paused": ("‖", "paused", "$text-warning"),
     "stopping": ("■", "stopping: what is in flight lands", "$text-warning"),
     "done": ("✓", "done", "$text-success"),
+    "stopped": ("■", "stopped", "$text-warning"),
+    "budget": ("■", "budget reached", "$text-warning"),
     "failed": ("✗", "ended early", "$text-error"),
     "idle": ("·", "not running", "$text-muted"),
 }
 """Glyph, words and colour of each state of a run."""
-KEPT = frozenset({"unparsed", "cut_off", "refused", "empty"})
-"""Troubles whose raw answer is in the store, to be looked at."""
+LIVE_WORDS = frozenset({"queued", "running", "pausing", "paused", "stopping"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,6 @@ class Plan:
     estimate: str = ""
     """Tokens and money of what is left, as a range; empty when nothing is left."""
     priced: bool = False
-    ledger: Ledger = Ledger()
     other: Run | None = None
     """A live run of another process."""
     problem: str = ""
@@ -48,6 +48,13 @@ class Plan:
     def left(self) -> int:
         """Planned pairs without an outcome."""
         return max(0, self.planned - self.answered - self.failed)
+
+
+def state_of(job_state: str, finished: Finished | None) -> str:
+    """Return how a run stands in one word of ``WORDS``; an ended run says how it ended."""
+    if finished is None:
+        return job_state
+    return {"finished": "done", "paused": "stopped"}.get(finished.state, finished.state)
 
 
 def usd(nano: int) -> str:
@@ -95,27 +102,36 @@ def run_box(state: str, progress: Progress, before: int, width: int) -> Content:
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
     eta = f"   ETA {clock(progress.eta_seconds)}" if state == "running" else ""
-    return safe.lines(
+    rows: list[safe.Part] = [
         safe.join((f"{glyph} {word}", style)),
         bar(done, progress.planned, max(6, width - 6)),
         f"{done:,} / {progress.planned:,} pairs",
-        f"{progress.per_second:,.1f} calls/s{eta}",
-        money(progress),
-        (f"{limit(progress, before)} · {progress.in_flight} in flight", ""),
-    )
+    ]
+    if state in LIVE_WORDS:
+        rows += [f"{progress.per_second:,.1f} calls/s{eta}", money(progress), limit(progress, before)]
+    else:
+        rows += [f"{progress.calls:,} calls", money(progress)]
+        rows.append((ending_key(progress), "bold $text-primary"))
+    return safe.lines(*rows)
+
+
+def ending_key(progress: Progress) -> str:
+    """Return the next useful key after a run."""
+    return "g goes on" if progress.open else "5 reviews what landed"
 
 
 def run_line(state: str, progress: Progress, before: int) -> Content:
     """Return the same as one line, for a narrow terminal."""
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
+    head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), f"  {done:,}/{progress.planned:,}")
+    if state not in LIVE_WORDS:
+        return safe.join(
+            head, f" · {word} · {money(progress)}   ", (ending_key(progress), "bold $text-primary")
+        )
     eta = f"ETA {clock(progress.eta_seconds)}" if state == "running" else word.split(":")[0]
-    return safe.join(
-        (f"{glyph} ", style),
-        bar(done, progress.planned, 8),
-        f"  {done:,}/{progress.planned:,} · {progress.per_second:,.0f}/s · {eta} · {money(progress)}"
-        f" · {limit(progress, before)}",
-    )
+    pace = f" · {progress.per_second:,.0f}/s · {eta} · {money(progress)} · {limit(progress, before)}"
+    return safe.join(head, pace)
 
 
 def idle_box(plan: Plan) -> Content:
