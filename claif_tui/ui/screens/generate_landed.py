@@ -13,14 +13,14 @@ from claif_tui.ui.screens.generate_state import Landed
 from claif_tui.ui.widgets.pair_list import score_text
 from claif_tui.ui.widgets.row_list import Cell, RowList, fit
 
-_FIXED = 13
+_FIXED = 15
 """Cells of cursor, score and rate."""
 
 
 def landed_head(width: int) -> str:
     """Return the head of the columns at this width."""
     half = max(8, (width - _FIXED - 2) // 2)
-    return f"  score rate  {'seed':<{half}}  generated"
+    return f" score  rate   {'seed':<{half}}  generated"
 
 
 class LandedList(WorkerErrors, RowList[Landed], inherit_bindings=False):
