@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from claif_tui.core.models import (
+    STATUSES,
     Counts,
     Facets,
     Lineage,
@@ -171,6 +172,23 @@ class PairsRepo:
         with self._store.read() as conn:
             numbers = dict(conn.execute("SELECT status, n FROM tallies"))
         return Counts(pending=numbers[0], accepted=numbers[1], rejected=numbers[2])
+
+    def counts_like(self, query: PairQuery) -> Counts:
+        """How all pairs stand that a query would find if it did not ask for a status."""
+        with self._store.read() as conn:
+            return Counts(**dict(zip(STATUSES, queries.counts_like(conn, query), strict=True)))
+
+    def counts_of(self, ids: Sequence[int]) -> Counts:
+        """How the pairs of a list stand."""
+        found = [0] * len(STATUSES)
+        with self._store.read() as conn:
+            for start in range(0, len(ids), _PAGE):
+                chunk = tuple(ids[start : start + _PAGE])
+                marks = ",".join("?" * len(chunk))
+                sql = f"SELECT status, count(*) FROM states WHERE pair_id IN ({marks}) GROUP BY status"
+                for status, number in conn.execute(sql, chunk):
+                    found[status] += number
+        return Counts(**dict(zip(STATUSES, found, strict=True)))
 
     def count(self, query: PairQuery) -> int:
         """How many pairs a query has."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from claif_tui.core.models import STATUSES, PairQuery
 from claif_tui.core.store import filters
@@ -268,6 +268,19 @@ def _sample(ids: array[int], seed: int, size: int) -> array[int]:
         keys ^= keys >> np.uint64(31)
     order = np.lexsort((values, keys))[: max(0, size)]
     return array("q", values[order].tobytes())
+
+
+def counts_like(connection: sqlite3.Connection, query: PairQuery) -> tuple[int, ...]:
+    """How many pairs in each status a query would find if it did not ask for a status."""
+    wanted = plan(replace(query, filter=str(filters.parse(query.filter).without("status")), sample=None))
+    if not wanted.terms and not wanted.search:
+        return tuple(row[0] for row in connection.execute("SELECT n FROM tallies ORDER BY status"))
+    source, values = "states s NOT INDEXED WHERE ", wanted.values
+    if wanted.search.match:
+        source = "pairs_fts f CROSS JOIN states s ON s.pair_id = f.rowid WHERE pairs_fts MATCH ? AND "
+        values = (wanted.search.match, *values)
+    sums = ", ".join(f"coalesce(sum(s.status = {code}), 0)" for code in range(len(STATUSES)))
+    return tuple(connection.execute(f"SELECT {sums} FROM {source}{wanted.where}", values).fetchone())
 
 
 def count(connection: sqlite3.Connection, query: PairQuery) -> int:
