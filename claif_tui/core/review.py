@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from claif_tui.core.models import Counts, Pair, PairQuery
@@ -169,7 +170,7 @@ def sample_query(query: PairQuery, seed: int, size: int) -> PairQuery:
 def per_hour(times: Sequence[str]) -> float | None:
     """Decisions an hour from their times (ISO 8601, newest first), breaks left out; None from too few."""
     moments = [datetime.fromisoformat(time).timestamp() for time in times]
-    gaps = [later - earlier for later, earlier in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for later, earlier in pairwise(moments)]
     worked = [gap for gap in gaps if gap <= BREAK_SECONDS]
     spent = sum(worked)
     return len(worked) / spent * 3600 if len(worked) >= _LEAST_GAPS and spent > 0 else None
