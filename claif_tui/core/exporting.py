@@ -8,6 +8,7 @@ from pathlib import Path
 
 from claif_tui.core.errors import RecipeError
 from claif_tui.core.export import ExportFormat, ExportResult, manifest_of, write_export
+from claif_tui.core.importing.survey import smoothed_sources
 from claif_tui.core.models import Pair, PairQuery, Status
 from claif_tui.core.postprocess import (
     Dropped,
@@ -23,8 +24,6 @@ from claif_tui.core.store.store import Store
 
 RAW = "raw"
 """As a preset: no drops by content, no smoothing, no zero pairs."""
-SMOOTHED = "smoothed"
-"""Note on a source whose labels were smoothed before they were imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ def export(
 
 
 def _process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed, PostOptions]:
-    smoothed = [source.id for source in store.sources.list() if SMOOTHED in source.notes]
+    smoothed = smoothed_sources(store.sources.list())
     if wish.preset == RAW:
         options = raw_options(wish.statuses)
     else:
