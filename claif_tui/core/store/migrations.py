@@ -99,10 +99,15 @@ def migrate(
     return backup
 
 
+def backup_path(path: Path, found: int) -> Path:
+    """Where the backup of version ``found`` made now goes."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return path.with_name(f"{path.name}.bak-v{found}-{stamp}")
+
+
 def _backup(path: Path, found: int) -> Path:
     """Copy the database beside itself through SQLite's backup interface; an existing copy is never replaced."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    target = path.with_name(f"{path.name}.bak-v{found}-{stamp}")
+    target = backup_path(path, found)
     try:
         target.open("xb").close()
         with closing(connect(path, writer=False)) as source, closing(sqlite3.connect(target)) as copy:
