@@ -89,11 +89,11 @@ def prepare(
     elif wish.profile is None and wish.base_url is None and _keeps_endpoint(changed, wish.model):
         wish = replace(wish, profile=changed.profile)
     wish = replace(wish, api=wish.api or changed.api)
-    profiles = {**_remembered(store), **settings.profiles}
+    profiles = {**remembered_endpoints(store), **settings.profiles}
     profile = resolve(profiles, wish, default=settings.text("profile"), today=date.today().isoformat())
     final = replace(changed, profile=profile.name, model=profile.model or changed.model, api=profile.api)
     price = price_of(profile)
-    cap = _cap(store, settings, final, wanted.budget)
+    cap = cap_of(store, settings, final, wanted.budget)
     if price is None or price.input_usd_per_m > 0 or price.output_usd_per_m > 0:
         require_bound(price, cap, final.model, final.max_tokens)
     else:
@@ -136,7 +136,8 @@ def _keeps_endpoint(recipe: Recipe, model: str | None) -> bool:
     return model != "offline" and not model.startswith("litellm:")
 
 
-def _cap(store: Store, settings: Settings, recipe: Recipe, wished: float | None) -> int | None:
+def cap_of(store: Store, settings: Settings, recipe: Recipe, wished: float | None = None) -> int | None:
+    """Return the cap in nano-dollars: the wished budget, else the one kept with the recipe, else the settings'."""
     if wished == NO_CAP:
         return None
     if wished is not None:
@@ -148,7 +149,8 @@ def _cap(store: Store, settings: Settings, recipe: Recipe, wished: float | None)
     return None if default is None else round(default * NANO)
 
 
-def _remembered(store: Store) -> dict[str, Profile]:
+def remembered_endpoints(store: Store) -> dict[str, Profile]:
+    """Return the endpoints that commands on this project named by URL, by profile name."""
     return {
         name: Profile(
             name=name, base_url=base_url, model=model, api="completions" if api == "completions" else "chat"

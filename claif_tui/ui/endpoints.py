@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A resolved profile with its price (None: unknown) and whether answers stream token by token."""
+    """A resolved profile with its price (None: unknown), whether answers stream, and the cap that holds."""
 
     profile: Profile
     price: Price | None
     streaming: bool
+    cap_nano: int | None
+    """The recipe's budget in nano-dollars, or the settings' default; None: no cap."""
 
     @property
     def free(self) -> bool:
@@ -42,13 +44,15 @@ def endpoint_name(profile: str, model: str) -> str:
     return profile if profile == model else f"{model} @ {profile}"
 
 
-def endpoint_of(recipe: Recipe) -> Endpoint:
+def endpoint_of(recipe: Recipe, store: Store) -> Endpoint:
     """Find the endpoint a recipe names; raises ``UsageError`` (no such profile) or ``InputError`` (bad settings)."""
-    from claif_tui.core import settings
+    from claif_tui.core import session, settings
 
     known = settings.load()
-    profile = resolve(known.profiles, Wish(profile=recipe.profile, model=recipe.model, api=recipe.api))
-    return Endpoint(profile=profile, price=price_of(profile), streaming=known.flag("stream"))
+    profiles = {**session.remembered_endpoints(store), **known.profiles}
+    profile = resolve(profiles, Wish(profile=recipe.profile, model=recipe.model, api=recipe.api))
+    cap = session.cap_of(store, known, recipe)
+    return Endpoint(profile=profile, price=price_of(profile), streaming=known.flag("stream"), cap_nano=cap)
 
 
 def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | None) -> Desk:
@@ -56,12 +60,11 @@ def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | 
 
     May look for a key (environment, keyring, file): call it in a thread.
     """
-    from claif_tui.core.desk import Desk
-    from claif_tui.core.llm.factory import open_client
-    from claif_tui.core.llm.pace import Pace
+    from claif_tui.core import session
 
-    profile = endpoint.profile
-    require_bound(endpoint.price, cap_nano, recipe.model, recipe.max_tokens)
-    client = open_client(profile, streaming=endpoint.streaming)
-    pace = Pace(profile.concurrency, rpm=profile.rpm, tpm=profile.tpm)
-    return Desk(store, client, price=endpoint.price, cap_nano=cap_nano, pace=pace)
+    cap = None if endpoint.free else cap_nano
+    require_bound(endpoint.price, cap, recipe.model, recipe.max_tokens)
+    ready = session.Ready(
+        recipe=recipe, profile=endpoint.profile, price=endpoint.price, cap_nano=cap_nano, changed=False
+    )
+    return session.open_desk(store, ready, streaming=endpoint.streaming)

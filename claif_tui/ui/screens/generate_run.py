@@ -47,7 +47,7 @@ def look(store: Store) -> Seen:
     where = status(store, recipe)
     problem, endpoint = found.problem, None
     try:
-        endpoint = endpoint_of(recipe)
+        endpoint = endpoint_of(recipe, store)
     except ClaifError as error:
         problem = problem or f"{error.message}. {error.hint}".strip()
     failed = sum(where.failed.values())
@@ -116,14 +116,14 @@ def _ready(store: Store, retrying: bool) -> _Ready:
     if found.recipe is None:
         raise RecipeError(found.problem)
     recipe = found.recipe
-    endpoint = endpoint_of(recipe)
+    endpoint = endpoint_of(recipe, store)
     where = status(store, recipe)
     left = sum(where.failed.values()) if retrying else where.open
     scope = requests_id(recipe)
     return _Ready(
         recipe=recipe,
         endpoint=endpoint,
-        cap_nano=store.ledger.get(scope).cap_nano,
+        cap_nano=endpoint.cap_nano,
         left=left,
         estimate=_estimate_words(store, recipe, endpoint, left),
         asked_before=store.calls.totals(scope).answered > 0,

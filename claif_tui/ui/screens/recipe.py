@@ -240,8 +240,8 @@ class RecipeScreen(ClaifScreen):
 
     async def _estimate_now(self) -> None:
         recipe, (unique, occurrences) = self.draft.recipe, self._counts
-        work = partial(_estimate, recipe, self._sample, unique, occurrences)
-        self._estimate, trouble = await self.shell.background(work)
+        work = partial(_estimate, recipe=recipe, sample=self._sample, unique=unique, occurrences=occurrences)
+        self._estimate, trouble = await self.shell.db(work)
         for field in self.query(Field):
             if field.key == "model.profile":
                 field.note(f"! {trouble}" if trouble else "")
@@ -414,7 +414,9 @@ def _options(key: str) -> tuple[str, ...] | None:
     return ("yes", "no") if spec.kind == "bool" else None
 
 
-def _estimate(recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: int) -> tuple[Plan, str]:
+def _estimate(
+    store: Store, *, recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: int
+) -> tuple[Plan, str]:
     """The estimate, and what is wrong with the endpoint that the recipe names."""
     from claif_tui.core.errors import ClaifError
     from claif_tui.core.estimate import estimate
@@ -422,7 +424,7 @@ def _estimate(recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: 
 
     price, trouble = None, ""
     try:
-        price = endpoint_of(recipe).price
+        price = endpoint_of(recipe, store).price
     except ClaifError as error:
         trouble = error.message
     return estimate(recipe, sample, unique, occurrences, price), trouble

@@ -60,15 +60,14 @@ class RescoreJob(Job):
 def _prepare(store: Store) -> tuple[Recipe, Endpoint, int | None, str]:
     """Read recipe, endpoint, cap and the score prompt's name; raises ``ClaifError``."""
     from claif_tui.core.errors import RecipeError
-    from claif_tui.core.recipes import requests_id
     from claif_tui.ui.endpoints import endpoint_of
     from claif_tui.ui.recipe_files import read_recipe
 
     found = read_recipe(store, path=store.folder / "recipe.toml")
     if found.recipe is None:
         raise RecipeError(found.problem)
-    cap = store.ledger.get(requests_id(found.recipe)).cap_nano
-    return found.recipe, endpoint_of(found.recipe), cap, found.recipe.score_prompt
+    endpoint = endpoint_of(found.recipe, store)
+    return found.recipe, endpoint, endpoint.cap_nano, found.recipe.score_prompt
 
 
 async def rescore(screen: ReviewScreen) -> None:

@@ -38,13 +38,13 @@ async def try_on_seeds(screen: ClaifScreen, recipe: Recipe, index: int, budget: 
     if not seeds:
         shell.say("No seeds yet: press 2, then i, to import some.", severity="warning")
         return
-    endpoint = await shell.background(partial(endpoint_of, recipe))
+    endpoint = await shell.background(partial(endpoint_of, recipe, store))
     if not endpoint.free:
         question, detail = _question(recipe, endpoint, seeds)
         modal = ConfirmModal("Try on 3 seeds?", question, yes="Ask the model", no="Not now", detail=detail)
         if not await screen.app.push_screen_wait(modal):
             return
-    cap = None if budget is None else round(budget * NANO)
+    cap = endpoint.cap_nano if budget is None else round(budget * NANO)
     await screen.app.push_screen_wait(TryModal(store, recipe, endpoint, seeds, cap))
     shell.changed()
 

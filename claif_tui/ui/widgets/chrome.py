@@ -1,4 +1,4 @@
-"""The lines above every screen: what is open, what it costs, what runs, when the last decision was saved; tabs."""
+"""The lines above every screen: project, endpoint, money, jobs, the last decision; and the tabs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TabLine(Widget):
         at = 0
         for place in PLACES:
             here = place.name == self._active
-            title = place.title if width >= 100 or here else place.short
+            title = place.title if width >= 100 or width < 70 else place.short
             label = f"{place.key} {title}" if here or width >= 70 else place.key
             shown = f"[{label}]" if here else label
             self._spans.append((at, at + len(shown), place.name))
