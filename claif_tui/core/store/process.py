@@ -7,6 +7,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+SYSTEM = os.uname().sysname
+
 
 @cache
 def this_host() -> str:
@@ -27,7 +29,7 @@ def start_mark(pid: int) -> str | None:
 
     Marks are only good for comparing: the same process always gives the same one.
     """
-    if os.uname().sysname == "Linux":
+    if SYSTEM == "Linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:

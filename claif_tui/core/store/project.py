@@ -17,6 +17,7 @@ DATABASE = "claif.db"
 LEASE = "claif.db.lease"
 FOLDERS = ("snapshots", "runs", "exports")
 
+SYSTEM = os.uname().sysname
 MOUNTS = Path("/proc/mounts")
 NETWORK_FILESYSTEMS = frozenset(
     [
@@ -99,7 +100,7 @@ def network_filesystem(folder: Path, mounts: str | None = None) -> str | None:
 
 def _mounts() -> str:
     """The mount table in the form of /proc/mounts; empty if it cannot be had."""
-    if os.uname().sysname != "Darwin":
+    if SYSTEM != "Darwin":
         try:
             return MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
