@@ -1,0 +1,65 @@
+"""``claif-tui score``: score pairs that are there already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from claif_tui.cli import diagnostics, output
+from claif_tui.cli.shared import endpoint_options, json_option, open_project, project_option, yes_option
+
+if TYPE_CHECKING:
+    from claif_tui.core.store.store import Store
+
+MISSING = "kind != human and (score = none or stale = yes or flag = rescore)"
+"""What needs a score: none yet, one for another text, or a reviewer's wish. Human labels are not a model's to give."""
+
+
+@click.command("score")
+@click.option("--rescore", is_flag=True, help="Ask anew, also for pairs that have a score.")
+@click.option("--filter", "expression", default="", metavar="EXPR", help="Only these pairs, e.g. 'source = 2'.")
+@endpoint_options
+@click.option(
+    "--without", multiple=True, metavar="PARAM", help="Don't send this parameter to the model; remembered."
+)
+@yes_option
+@json_option
+@project_option
+def command(**flags: Any) -> int:
+    """Score pairs that have no score, a stale one, or that a reviewer wants judged again.
+
+    With --rescore all pairs, or those of --filter. Scores given before are kept in each pair's history.
+    """
+    from claif_tui.cli import running
+    from claif_tui.core.scoring import Scoring
+    from claif_tui.core.session import open_desk
+    from claif_tui.core.status import status
+
+    with open_project(flags["project"]) as store:
+        ready = running.prepared(store, flags)
+        ids = _chosen(store, flags["expression"], flags["rescore"])
+        if not ids:
+            diagnostics.note("Every pair that this names has its score.")
+            if flags["as_json"]:
+                output.document({**status(store, ready.recipe).to_dict(), "chosen": 0, "scored": 0})
+            return 0
+        running.agree(ready, [f"{len(ids):,} pairs are scored by {ready.recipe.model}"], flags["yes"])
+        running.save_changes(store, ready)
+        desk = open_desk(store, ready, streaming=False)
+        ended = running.run(lambda: Scoring(store, ready.recipe, desk, ids, again=flags["rescore"]), "score")
+        progress = ended.finished.progress
+        extra: dict[str, object] = {
+            "chosen": len(ids),
+            "scored": progress.answered,
+            "unscored": progress.failed,
+        }
+        return running.show_status(store, ended, flags["as_json"], extra)
+
+
+def _chosen(store: Store, expression: str, rescore: bool) -> Any:
+    from claif_tui.core.models import PairQuery
+
+    parts = [f"({expression})"] if expression else []
+    parts += ["kind != human"] if rescore else [f"({MISSING})"]
+    return store.pairs.ids(PairQuery(filter=" and ".join(parts), sort="oldest"))

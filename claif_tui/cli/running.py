@@ -1,0 +1,247 @@
+"""Reading a run's events on the command line: progress, signals, and what the run comes to. No logic of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from claif_tui.cli import diagnostics, output
+from claif_tui.cli.shared import settings, usd, wanted_of
+from claif_tui.core.errors import ClaifError, UsageError
+
+if TYPE_CHECKING:
+    from claif_tui.core.estimate import Plan
+    from claif_tui.core.events import EndState, Event, Finished, Progress
+    from claif_tui.core.session import Ready
+    from claif_tui.core.store.store import Store
+
+_STOPPING = "Stopping once what is in flight has landed. Ctrl-C again gives it up."
+
+
+class Steered(Protocol):
+    """A run as core makes it: ``Generation`` or ``Scoring``."""
+
+    def stop(self, state: EndState = "stopped", message: str = "") -> None:
+        """End once what is in flight has landed."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Run and tell."""
+
+
+class Ended:
+    """How a run ended: its last event, and the signal that ended it, if one did."""
+
+    def __init__(self, finished: Finished, number: int | None) -> None:
+        self.finished = finished
+        self._number = number
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything planned is there, 128 + signal, else 1."""
+        if self._number is not None:
+            return 128 + self._number
+        done = self.finished.state == "finished" and not self.finished.progress.failed
+        return 0 if done else 1
+
+
+def prepared(store: Store, flags: dict[str, Any], fields: dict[str, object] | None = None) -> Ready:
+    """Return recipe, endpoint, price and cap as the flags say; remembers what ``--without`` agrees to."""
+    from claif_tui.core.session import prepare
+    from claif_tui.core.settings import remember_refused
+
+    wanted = wanted_of(flags, fields)
+    ready = prepare(store, settings(), wanted)
+    if flags.get("without"):
+        remember_refused(ready.profile, ready.recipe.model, flags["without"])
+        ready = prepare(store, settings(), wanted)
+    return ready
+
+
+def describe(ready: Ready, plan: Plan) -> list[str]:
+    """Say what a run would ask and cost."""
+    low, high = plan.tokens
+    lines = [
+        f"{ready.recipe.model} at {ready.profile.name}, {ready.recipe.api}",
+        f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
+        f"tokens {low:,} to {high:,}",
+    ]
+    if plan.usd is None:
+        lines.append("cost unknown: no price is known for this model (--price-in, --price-out)")
+    elif plan.usd[1] > 0:
+        assert plan.price is not None
+        lines.append(f"cost ${plan.usd[0]:,.2f} to ${plan.usd[1]:,.2f} (price of {plan.price.as_of})")
+    else:
+        lines.append("cost nothing")
+    if ready.cap_nano is not None:
+        lines.append(f"budget {usd(ready.cap_nano)}")
+    return lines
+
+
+def agree(ready: Ready, lines: list[str], yes: bool) -> None:
+    """Ask before money may be spent; ``UsageError`` where nobody can answer or the answer is no."""
+    for line in lines:
+        diagnostics.note(line)
+    if yes or not ready.costs:
+        return
+    if not diagnostics.interactive():
+        raise UsageError("this may cost money, and there is nobody to ask", "Add --yes to agree beforehand.")
+    if not diagnostics.confirm("Spend it?"):
+        raise UsageError("not started", "Nothing was sent.")
+
+
+def save_changes(store: Store, ready: Ready) -> None:
+    """Keep the recipe that a run's flags made, so that status, retry and export speak of the same one."""
+    from claif_tui.core.recipe_fields import format_value
+    from claif_tui.core.recipes import changes
+    from claif_tui.core.session import RECIPE_FILE, load_recipe, save_recipe
+
+    path = store.folder / RECIPE_FILE
+    if not ready.changed and path.exists():
+        return
+    for name, value in changes(load_recipe(store.folder), ready.recipe).items():
+        diagnostics.note(f"recipe.toml: {name} = {format_value(value)}")
+    save_recipe(store.folder, ready.recipe)
+
+
+def run(make: Callable[[], Steered], title: str) -> Ended:
+    """Run to the end, showing progress; ``make`` is called inside the event loop.
+
+    Ctrl-C and SIGTERM stop it once what is in flight has landed, a second one at once; SIGHUP pauses it for good:
+    the terminal is gone, and the same command goes on later.
+    """
+    return asyncio.run(_run(make, title))
+
+
+async def _run(make: Callable[[], Steered], title: str) -> Ended:
+    steered = make()
+    caught: list[int] = []
+    reading = asyncio.current_task()
+    assert reading is not None
+
+    def on_signal(number: int) -> None:
+        caught.append(number)
+        if len(caught) > 1:
+            reading.cancel()
+        elif number == signal.SIGHUP:
+            steered.stop("paused", "The terminal went away; what was in flight has landed.")
+        else:
+            diagnostics.note(_STOPPING)
+            steered.stop()
+
+    finished: Finished | None = None
+    with _handled(on_signal), diagnostics.Bar(title) as bar:
+        try:
+            async for event in steered.events():
+                finished = _tell(event, bar) or finished
+        except asyncio.CancelledError:
+            if not caught:
+                raise
+    if finished is None:
+        raise diagnostics.Terminated(caught[0])
+    return Ended(finished, caught[0] if caught else None)
+
+
+def _tell(event: Event, bar: diagnostics.Bar) -> Finished | None:
+    from claif_tui.core.events import Finished, Progress
+
+    if isinstance(event, Finished):
+        return event
+    if isinstance(event, Progress):
+        failed = sum(event.failed.values())
+        bar.update(event.answered + failed, event.planned, _line(event))
+    return None
+
+
+def _line(progress: Progress) -> str:
+    parts = [f"{progress.per_second:,.1f} calls/s", f"{progress.in_flight} in flight"]
+    if progress.spent_nano or progress.cap_nano is not None:
+        parts.append(usd(progress.spent_nano))
+    failed = sum(progress.failed.values())
+    if failed:
+        parts.append(f"{failed:,} failed")
+    return " · ".join(parts)
+
+
+@contextmanager
+def _handled(on_signal: Callable[[int], None]) -> Iterator[None]:
+    """Hand SIGINT, SIGTERM and SIGHUP to ``on_signal`` while a run is on; afterwards all is as before."""
+    loop = asyncio.get_running_loop()
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    kept = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number, old in kept.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, old)
+
+
+def show_status(store: Store, ended: Ended, as_json: bool, extra: dict[str, object] | None = None) -> int:
+    """Print where the project stands after a run and return the command's exit code."""
+    from claif_tui.core.session import load_recipe
+    from claif_tui.core.status import status
+
+    found = status(store, load_recipe(store.folder))
+    finished = ended.finished
+    diagnostics.note(finished.message)
+    if as_json:
+        output.document(
+            {**found.to_dict(), "state": finished.state, "message": finished.message, **(extra or {})}
+        )
+    else:
+        output.line(
+            f"{found.answered:,} of {found.planned:,} planned pairs answered, {sum(found.failed.values()):,} failed, "
+            f"{found.open:,} open; spent {usd(found.spent_nano)}"
+        )
+    return ended.exit_code
+
+
+def detach(folder: Path, argv: list[str]) -> int:
+    """Start the same command in a session of its own and return its process id once its run is on."""
+    import subprocess
+    from time import monotonic, sleep
+
+    from claif_tui.core.store.store import Store
+
+    log = folder / "generate.log"
+    with log.open("ab") as sink:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "claif_tui", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    end = monotonic() + 30
+    with Store.open(folder) as store:
+        while monotonic() < end:
+            code = child.poll()
+            if code is not None:
+                if code == 0:
+                    return child.pid
+                raise _failed_start(log, code)
+            active = store.runs.active()
+            if active is not None and active.pid == child.pid:
+                return child.pid
+            sleep(0.05)
+    return child.pid
+
+
+def _failed_start(log: Path, code: int) -> ClaifError:
+    tail = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
+    error = ClaifError(
+        f"the run ended at once: {' '.join(line.strip() for line in tail)}", f"All of it is in {log}"
+    )
+    error.exit_code = code if code in (1, 2) else 1
+    return error
