@@ -19,14 +19,13 @@ from claif_tui.core.store.connection import now
 from claif_tui.core.store.idset import IdSet
 from claif_tui.core.store.rebuild import differences
 from claif_tui.core.store.states import (
-    RESCORE_BIT,
     append_score,
     next_score_number,
     refresh_score,
     refresh_text,
-    wants_rescore,
 )
 from claif_tui.core.store.verdicts import VERDICTS, apply_verdict, ids_of, lift_verdict
+from claif_tui.core.store.wishes import RESCORE_BIT, mark, unmark
 from claif_tui.core.text import squash, storable_text
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class DecisionsRepo:
                 ids = IdSet.single(pairs[0]) if len(pairs) == 1 else IdSet.of(pairs)
             decision = _append(conn, who, "rescore", ids, {})
             if decision.id:
-                _mark(conn, ids)
+                mark(conn, ids, decision.id)
             return decision
 
         return self._store.write(work)
@@ -346,7 +345,7 @@ def _follow(conn: sqlite3.Connection, way: Literal["undo", "redo"], target: Deci
             for pair_id, _ in ids.runs():
                 refresh_score(conn, pair_id)
         case "rescore":
-            return _unmark(conn, ids) if way == "undo" else _mark(conn, ids)
+            return unmark(conn, ids) if way == "undo" else mark(conn, ids, target.id)
         case _:
             if way == "undo":
                 return lift_verdict(conn, ids, target.id)
@@ -367,31 +366,6 @@ def _decided_later_by_another(conn: sqlite3.Connection, target: Decision) -> boo
         (target.id, target.author),
     )
     return any(target.pair_id in IdSet.decode(blob) for (blob,) in bulk)
-
-
-def _mark(conn: sqlite3.Connection, ids: IdSet) -> int:
-    """Flag pairs as waiting for a new score."""
-    sql = f"UPDATE states SET flags = flags | {RESCORE_BIT} WHERE pair_id BETWEEN ? AND ?"
-    return conn.executemany(sql, ids.runs()).rowcount
-
-
-def _unmark(conn: sqlite3.Connection, ids: IdSet) -> int:
-    """Clear the flag from pairs that nobody else wants rescored."""
-    wanted = conn.execute(
-        "SELECT 1 FROM standing WHERE action = 'rescore' AND (idset IS NOT NULL OR pair_id BETWEEN ? AND ?) LIMIT 1",
-        (ids.starts[0], ids.starts[-1] + ids.lengths[-1] - 1),
-    ).fetchone()
-    sql = f"UPDATE states SET flags = flags & ~{RESCORE_BIT} WHERE pair_id BETWEEN ? AND ? AND flags <> 0"
-    cleared = conn.executemany(sql, ids.runs()).rowcount
-    if wanted is not None:
-        sql = (
-            "SELECT coalesce(c.after, 0) FROM states s LEFT JOIN scores c ON c.pair_id = s.pair_id AND c.n = s.score_n"
-            " WHERE s.pair_id = ?"
-        )
-        for pair_id in ids.ids():
-            if wants_rescore(conn, pair_id, conn.execute(sql, (pair_id,)).fetchone()[0]):
-                _mark(conn, IdSet.single(pair_id))
-    return cleared
 
 
 def _about(conn: sqlite3.Connection, pair_id: int, limit: int) -> list[Decision]:

@@ -24,7 +24,6 @@ from claif_tui.core.store.codes import CLASSES, KINDS, RESCORE, SPLITS, code_of,
 from claif_tui.core.store.pair_rows import PAIR_SQL, Names, pair_of, score_entries
 from claif_tui.core.store.states import (
     GAP,
-    RESCORE_BIT,
     append_score,
     checked,
     index_text,
@@ -33,6 +32,7 @@ from claif_tui.core.store.states import (
     refresh_score,
     word_count,
 )
+from claif_tui.core.store.wishes import RESCORE_BIT
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from claif_tui.core.store.idset import IdSet
-from claif_tui.core.store.states import GAP, RESCORE_BIT, refresh_text, wants_rescore
+from claif_tui.core.store.states import GAP, refresh_text
 from claif_tui.core.store.verdicts import restore_verdicts
+from claif_tui.core.store.wishes import RESCORE_BIT, mark_standing
 
 _DERIVED = "status, author, decision_id, score, score_n, stale, edited, length"
 _WISH = f"flags & {RESCORE_BIT}"
@@ -63,18 +64,4 @@ def _rebuild(conn: sqlite3.Connection) -> None:
         f" stale = coalesce({last.format(f'c.text IS NOT {wording}')}, 0)"
     )
     conn.execute(f"UPDATE states SET gap = {GAP}, flags = flags & ~{RESCORE_BIT}")
-    _restore_wishes(conn, everything)
-
-
-def _restore_wishes(conn: sqlite3.Connection, everything: IdSet) -> None:
-    asked = conn.execute("SELECT pair_id, idset FROM decisions WHERE action = 'rescore'").fetchall()
-    for single, blob in asked:
-        ids = IdSet.decode(blob) if blob is not None else IdSet.single(single)
-        for pair_id in ids.common(everything).ids():
-            (after,) = conn.execute(
-                "SELECT coalesce((SELECT c.after FROM scores c WHERE c.pair_id = s.pair_id AND c.n = s.score_n), 0)"
-                " FROM states s WHERE s.pair_id = ?",
-                (pair_id,),
-            ).fetchone()
-            if wants_rescore(conn, pair_id, after):
-                conn.execute("UPDATE states SET flags = flags | ? WHERE pair_id = ?", (RESCORE_BIT, pair_id))
+    mark_standing(conn, everything)

@@ -12,9 +12,7 @@ from dataclasses import replace
 
 from claif_tui.core.models import NewScore
 from claif_tui.core.store.codes import SCALES
-
-RESCORE_BIT = 1
-"""In ``states.flags``: the pair waits for a new score."""
+from claif_tui.core.store.wishes import RESCORE_BIT, is_wanted
 
 GAP = "abs(score - min(max(encoder, 0.0), 1.0))"
 """How far score and encoder are apart (SQL; NULL if one is missing)."""
@@ -96,27 +94,12 @@ def refresh_score(connection: sqlite3.Connection, pair_id: int) -> None:
         (pair_id,),
     ).fetchone()
     number, score, stale, after = row if row is not None else (None, None, 0, 0)
-    wish = RESCORE_BIT if wants_rescore(connection, pair_id, after) else 0
+    wish = RESCORE_BIT if is_wanted(connection, pair_id, after) else 0
     connection.execute(
         "UPDATE states SET score_n = ?, score = ?, stale = ?, flags = (flags & ~?) | ? WHERE pair_id = ?",
         (number, score, stale, RESCORE_BIT, wish, pair_id),
     )
     connection.execute(f"UPDATE states SET gap = {GAP} WHERE pair_id = ?", (pair_id,))
-
-
-def wants_rescore(connection: sqlite3.Connection, pair_id: int, after: int) -> bool:
-    """Whether somebody asked for a new score of the pair later than decision ``after`` and did not take it back."""
-    single = connection.execute(
-        "SELECT 1 FROM standing WHERE pair_id = ? AND action = 'rescore' AND id > ? LIMIT 1", (pair_id, after)
-    ).fetchone()
-    if single is not None:
-        return True
-    from claif_tui.core.store.idset import IdSet
-
-    bulk = connection.execute(
-        "SELECT idset FROM standing WHERE idset IS NOT NULL AND action = 'rescore' AND id > ?", (after,)
-    )
-    return any(pair_id in IdSet.decode(blob) for (blob,) in bulk)
 
 
 def refresh_text(connection: sqlite3.Connection, pair_id: int) -> None:
