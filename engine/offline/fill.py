@@ -17,11 +17,13 @@ from engine.offline.text import FUNCTION_WORDS, MASK, Lexicon, Pieces
 
 WINDOW = 160
 """Pieces that the model sees at once; longer texts are filled window by window."""
-STEPS = 7
+STEPS = 5
 """At most so many rounds of filling a window; each round decides the gaps the model is surest of."""
+KEPT = 400
+"""Words that a draw chooses from, before top-p."""
 GREEDY_BELOW = 1e-3
 REPEAT_COST, ARTICLE_COST = 2.0, 4.0
-PLACES, CANDIDATES = 4, 6
+PLACES, CANDIDATES = 3, 6
 SECOND_CHANGE = 0.85
 """A paraphrase gets a second changed word if its cosine with the original stays this high."""
 NEVER = np.float32(-1e9)
@@ -44,7 +46,7 @@ def draw(logits: Floats, sampling: Sampling, rng: random.Random) -> int:
     """Index of one sampled entry; among the entries of mass top_p, at least one."""
     if sampling.temperature < GREEDY_BELOW:
         return int(logits.argmax())
-    order = np.argsort(-logits, kind="stable")[:400]
+    order = _best(logits, KEPT)
     scaled = logits[order].astype(np.float64) / sampling.temperature
     mass = np.cumsum(np.exp(scaled - scaled[0]))
     cut = int(np.searchsorted(mass, sampling.top_p * mass[-1])) + 1
@@ -235,8 +237,7 @@ class Filler:
         if sampling.temperature >= GREEDY_BELOW:
             rng = np.random.Generator(np.random.PCG64([sampling.seed, place]))
             logits = logits / np.float32(sampling.temperature) + rng.gumbel(size=len(logits)).astype(np.float32)
-        best = np.argsort(-logits, kind="stable")[:CANDIDATES]
-        return [self.lexicon.words[int(r)] for r in best]
+        return [self.lexicon.words[int(r)] for r in _best(logits, CANDIDATES)]
 
     def _alike(self, words: Sequence[str], variants: Sequence[dict[int, str]]) -> Floats:
         """Cosine of each changed sentence with the original."""
@@ -247,6 +248,16 @@ class Filler:
         vectors = self._encoder.vectors(batch)
         alike: Floats = vectors[1:] @ vectors[0]
         return alike
+
+
+def _best(logits: Floats, count: int) -> NDArray[np.intp]:
+    """Indices of the `count` highest logits, highest first, equal ones in their order."""
+    if len(logits) > count:
+        floor = np.partition(logits, -count)[-count]
+        top = np.flatnonzero(logits >= floor)
+    else:
+        top = np.arange(len(logits))
+    return top[np.argsort(-logits[top], kind="stable")][:count]
 
 
 def _log_sum(logits: Floats) -> Floats:

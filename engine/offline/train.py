@@ -49,7 +49,9 @@ class Layer(nn.Module):  # type: ignore[misc]
         mask (batch, 1, 1, length) is 0 at tokens and very low at padding.
         """
         batch, length, _ = x.shape
-        q, k, v = (part(x).view(batch, length, HEADS, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
+        parts = (self.q, self.k, self.v)
+        qkv = F.linear(x, torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts]))
+        q, k, v = qkv.view(batch, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         weights = (q @ k.transpose(-1, -2)).float() * (384 // HEADS) ** -0.5 + mask
         seen = weights.softmax(-1).to(v.dtype) @ v
         seen = seen.transpose(1, 2).reshape(batch, length, 384)
@@ -101,7 +103,7 @@ class Model(nn.Module):  # type: ignore[misc]
     def hidden(self, ids: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
         """Top-layer states (n, 384) at the `asked` places (batch, length)."""
         with torch.no_grad():
-            x = self.norm0(self.table[ids] + self.places[: ids.shape[1]])
+            x = self.norm0(self.table[ids] + self.places[: ids.shape[1]]).bfloat16()
             for layer in self.layers[:FROZEN]:
                 x = layer(x, mask)
         for layer in self.layers[FROZEN:-1]:
@@ -111,7 +113,7 @@ class Model(nn.Module):  # type: ignore[misc]
     def vocabulary(self, states: Tensor) -> Tensor:
         """Logits over the known pieces, float32, for states (n, 384)."""
         x = self.norm(F.gelu(self.dense(states)))
-        return F.linear(x, self.table16).float() + self.bias[self.known]
+        return F.linear(x, self.table16, self.bias[self.known]).float()
 
 
 def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
