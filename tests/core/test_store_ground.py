@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -167,22 +168,23 @@ def test_a_database_that_another_process_locks_is_named_as_busy(
 
 
 @pytest.mark.parametrize("target", ["folder", "file"])
-def test_a_read_only_project_is_named(tmp_path: Path, target: str) -> None:
-    folder = tmp_path / "p"
-    Store.create(folder).close()
-    for place in (tmp_path, *tmp_path.parents[:2]):  # another user has to get there
-        place.chmod(0o755)
-    folder.chmod(0o555 if target == "folder" else 0o777)
-    (folder / "claif.db").chmod(0o444)
+def test_a_read_only_project_is_named(target: str) -> None:
     code = (
         "if os.getuid() == 0:\n    os.setgid(65534); os.setuid(65534)\n"
         "try:\n    Store.open(folder)\nexcept StoreError as error:\n    ready(error.message)\n"
     )
-    child = start(folder, code)
-    message = said(child)
-    finish(child)
-    folder.chmod(0o755)
-    assert "is read-only for you" in message
+    # Not in tmp_path: its parents are closed to the user that a test run by root becomes.
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place) / "p"
+        Store.create(folder).close()
+        folder.chmod(0o555 if target == "folder" else 0o777)
+        (folder / "claif.db").chmod(0o444)
+        child = start(folder, code)
+        message = said(child)
+        finish(child)
+        folder.chmod(0o755)
+    assert f"{'p' if target == 'folder' else 'claif.db'} is read-only for you" in message
 
 
 def test_an_up_to_date_project_opens_without_the_migration_library(folder: Path) -> None:
