@@ -10,24 +10,29 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from claif_tui.core.models import Action, Pair, PairQuery
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifScreen
-from claif_tui.ui.screens import review_decide, review_places
+from claif_tui.ui.screens import review_decide
 from claif_tui.ui.screens.review_keys import KeyQueue
-from claif_tui.ui.screens.review_source import FixedSource, Glance, QuerySource, glance, query_words
+from claif_tui.ui.screens.review_source import Glance, QueueSource, glance, query_words, session_words
 from claif_tui.ui.widgets.pair_card import EditArea, PairCard, status_line
 from claif_tui.ui.widgets.pair_list import PairList
 from claif_tui.ui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from claif_tui.core.review import ReviewQueue
     from claif_tui.core.store.store import Store
-    from claif_tui.ui.screens.review_sample import Sample
 
 START = PairQuery(filter="status = pending")
 """What Review shows in a project where nobody has reviewed yet."""
+REMEMBER_SECONDS = 0.5
+"""How long the cursor rests on a pair before that place is kept."""
 
 
 class ReviewScreen(ClaifScreen):
@@ -74,9 +79,11 @@ pairs, or all in the list, after asking. x exports.
     def __init__(self) -> None:
         super().__init__()
         self.keys = KeyQueue(self)
-        self.query_shown = START
-        self.sample: Sample | None = None
+        self.queue: ReviewQueue | None = None
+        self.precision = 0.03
+        """The margin of the keep rate at which the stop rule of a sample says stop."""
         self.seen: Glance | None = None
+        self._remember_at: Timer | None = None
         self._of: Store | None = None
         self._wanted: int | None = None
 
@@ -122,37 +129,67 @@ pairs, or all in the list, after asking. x exports.
             return
         if self._of is not store:
             self._of = store
-            await review_places.begin(self, store)
-        before, self.seen = self.seen, await self.shell.db(glance)
-        self.frame()
-        if before is not None and before.newest != self.seen.newest:
+            await self._resume(store)
+        before = self.seen
+        await self.count()
+        if before is not None and self.seen is not None and before.newest != self.seen.newest:
             self.rows.reload()
-        await self.refresh_visible()
+        await self._refresh_visible()
 
-    async def refresh_visible(self) -> None:
+    async def _resume(self, store: Store) -> None:
+        """Open the list where I was, or the pending pairs in a project that I have not reviewed yet."""
+        from claif_tui.core.review import ReviewQueue
+
+        def find() -> ReviewQueue:
+            return ReviewQueue.resume(store) or ReviewQueue.open(store, START)
+
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            await self.open_query(PairQuery(), cursor_id=wanted)
+        else:
+            self._show_queue(await self.shell.background(find))
+
+    async def open_query(self, query: PairQuery, *, cursor_id: int | None = None) -> None:
+        """Show the pairs of another query: where I was in it, or with the cursor on a pair."""
+        from claif_tui.core.review import ReviewQueue
+
+        queue = await self.shell.db(lambda store: ReviewQueue.open(store, query))
+        if cursor_id is not None:
+            queue.pair_id = cursor_id
+        self._show_queue(queue)
+        await self.count()
+
+    def _show_queue(self, queue: ReviewQueue) -> None:
+        if self.store is None:
+            return
+        self.queue = queue
+        self.rows.clear_marks()
+        source = QueueSource(self.store, queue, queue.pair_id)
+        self.rows.load(source, cursor_id=queue.pair_id, fallback=queue.position)
+        self.frame()
+
+    async def count(self) -> None:
+        """Read the figures of the frame again."""
+        queue, precision = self.queue, self.precision
+        self.seen = await self.shell.db(lambda store: glance(store, queue, precision))
+        self.frame()
+
+    async def _refresh_visible(self) -> None:
         """Read what is in sight again: another process may have decided on it."""
         ids = self.rows.visible_ids()
         if ids and self.store is not None:
             self.rows.update_rows(await self.shell.db(lambda store: store.pairs.many(ids)))
             self.show_card()
 
-    def show_query(self, query: PairQuery, *, cursor_id: int | None = None) -> None:
-        """Show the pairs of another query, from the top or with the cursor on a pair."""
-        if self.store is None:
-            return
-        self.sample = None
-        self.query_shown = query
-        self.rows.clear_marks()
-        self.rows.load(QuerySource(self.store, query), cursor_id=cursor_id)
-        self.frame()
+    @property
+    def query_shown(self) -> PairQuery:
+        """What the list shows."""
+        return START if self.queue is None else self.queue.query
 
-    def show_sample(self, sample: Sample) -> None:
-        """Review a random sample as a queue of its own."""
-        if self.store is not None:
-            self.sample = sample
-            self.rows.clear_marks()
-            self.rows.load(FixedSource(self.store, sample.ids), cursor_id=sample.next_id)
-            self.frame()
+    @property
+    def sampled(self) -> bool:
+        """Whether the list is a random sample."""
+        return self.query_shown.sample is not None
 
     def describe_query(self) -> str:
         """Return in words what the list shows."""
@@ -160,7 +197,7 @@ pairs, or all in the list, after asking. x exports.
 
     def working(self, words: str) -> None:
         """Say on the session line that something takes a moment; empty words end it."""
-        self.query_one("#session", Static).update(safe.line(words, "$text-warning"))
+        self._session(safe.line(words, "$text-warning"))
         if not words:
             self.frame()
 
@@ -175,10 +212,10 @@ pairs, or all in the list, after asking. x exports.
 
     def open_pair(self, pair_id: int) -> None:
         """Show one pair (from another screen): in the list if it is there, else among the newest."""
-        if self.rows.move_to_id(pair_id):
-            return
-        self._wanted = pair_id
-        self.show_query(PairQuery(), cursor_id=pair_id)
+        if self.queue is None:
+            self._wanted = pair_id
+        elif not self.rows.move_to_id(pair_id):
+            self.ask(lambda: self.open_query(PairQuery(), cursor_id=pair_id), description="open a pair")
 
     # -- showing ---------------------------------------------------------------------------------------
 
@@ -186,17 +223,23 @@ pairs, or all in the list, after asking. x exports.
         """Write the titles and the line on the session."""
         rows, panel = self.rows, self.query_one("#list-panel", Vertical)
         marked = f" · ◆ {len(rows.marked):,} marked" if rows.marked else ""
-        what = self.sample.title() if self.sample is not None else query_words(self.query_shown)
-        panel.border_title = safe.line(f"{rows.count:,} · {what}{marked}")
+        title = safe.line(f"{rows.count:,} · {query_words(self.query_shown)}{marked}")
+        if panel.border_title != title:
+            panel.border_title = title
         seen = self.seen
         if seen is not None:
             counts = seen.counts
-            panel.border_subtitle = safe.line(
-                f"● {counts.pending:,}  ✓ {counts.accepted:,}  ✗ {counts.rejected:,}"
-            )
+            below = safe.line(f"● {counts.pending:,}  ✓ {counts.accepted:,}  ✗ {counts.rejected:,}")
+            if panel.border_subtitle != below:
+                panel.border_subtitle = below
         place = f"{rows.cursor + 1:,} of {rows.count:,}" if rows.count else ""
-        words = self.sample.line() if self.sample is not None else session_words(seen)
-        self.query_one("#session", Static).update(safe.join(words, (f"   {place}", "$text-muted")))
+        self._session(safe.join(session_words(seen), (f"   {place}", "$text-muted")))
+
+    def _session(self, words: Content) -> None:
+        """Write the line on the session: one line always, so no layout."""
+        line = self.query_one("#session", Static)
+        if line.content != words:
+            line.update(words, layout=False)
 
     def show_card(self) -> None:
         """Show the pair under the cursor, unless its text is being edited."""
@@ -231,13 +274,24 @@ pairs, or all in the list, after asking. x exports.
         message.stop()
         self.show_card()
         self.frame()
-        review_places.remember(self)
+        if self._remember_at is not None:
+            self._remember_at.stop()
+        self._remember_at = self.set_timer(REMEMBER_SECONDS, self._remember)
+
+    def _remember(self) -> None:
+        """Keep where I am, once I have been there for a moment."""
+        queue, pair_id = self.queue, self.rows.cursor_id
+        if queue is not None and pair_id is not None and self._of is self.store and queue.pair_id != pair_id:
+            self.run_worker(
+                self.shell.background(partial(queue.remember, pair_id)),
+                group="remember",
+                exit_on_error=False,
+                description="remember the place",
+            )
 
     def on_row_list_loaded(self, message: RowList.Loaded) -> None:
         """The list has its ids."""
         message.stop()
-        if message.complete and self._wanted is not None and self.rows.cursor_id == self._wanted:
-            self._wanted = None
         self.show_card()
         self.frame()
 
@@ -306,12 +360,16 @@ pairs, or all in the list, after asking. x exports.
             if self.rows.marked:
                 self.rows.clear_marks()
                 self.frame()
-            elif self.sample is not None:
-                self.show_query(self.query_shown, cursor_id=self.rows.cursor_id)
+            elif self.sampled:
+                self._narrow(replace(self.query_shown, sample=None))
             elif self.query_shown.search:
-                self.show_query(replace(self.query_shown, search=""), cursor_id=self.rows.cursor_id)
+                self._narrow(replace(self.query_shown, search=""))
 
         self.keys.then(clear)
+
+    def _narrow(self, query: PairQuery) -> None:
+        here = self.rows.cursor_id
+        self.ask(lambda: self.open_query(query, cursor_id=here), description="another list")
 
     # -- deciding --------------------------------------------------------------------------------------
 
@@ -405,15 +463,3 @@ pairs, or all in the list, after asking. x exports.
 
         if self.store is not None:
             self.ask(partial(open_export, self), description="export")
-
-
-def session_words(seen: Glance | None) -> str:
-    """Return what was decided today."""
-    if seen is None:
-        return ""
-    today = seen.today
-    if not today.decided:
-        return "nothing decided today"
-    kept = f"{100 * today.accepted / today.decided:.0f} % kept"
-    bulk = f" · {today.bulk:,} in bulk" if today.bulk else ""
-    return f"{today.decided:,} today · {kept}{bulk}"

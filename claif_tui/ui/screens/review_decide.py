@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from claif_tui.core.models import Action, Decision, Pair, PairQuery
+from claif_tui.core.models import Action, Decision, Pair, PairQuery, Status
 from claif_tui.ui.dialogs import ConfirmModal, InputModal
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from claif_tui.core.store.store import Store
     from claif_tui.ui.screens.review import ReviewScreen
+    from claif_tui.ui.screens.review_source import Glance
 
 DONE = {"accept": "accepted", "reject": "rejected", "pend": "pending again"}
 BULK_STATUS = {"accept": "Accept", "reject": "Reject", "pend": "Set back"}
@@ -29,26 +31,49 @@ async def decide(screen: ReviewScreen, action: Action) -> None:
         store.decisions.decide([row_id], action, store.author)
         return store.pairs.many([row_id])
 
-    screen.rows.update_rows(await screen.shell.db(work))
-    if screen.sample is not None:
-        await screen.sample.count(screen)
-    screen.shell.changed()
+    before = screen.current
+    pairs = await screen.shell.db(work)
+    screen.rows.update_rows(pairs)
+    if before is not None and pairs:
+        screen.seen = moved(screen.seen, before.status, pairs[0].status)
+    if screen.sampled:
+        await screen.count()
+    # The app's poll brings the rest within a second; asking for it at every key would cost more than the key.
     if not screen.rows.move_to(screen.rows.cursor + 1):
         screen.show_card()
         await _at_the_end(screen)
 
 
+def moved(seen: Glance | None, before: Status, after: Status) -> Glance | None:
+    """Return the frame's figures after one decision, until they are read from disk again."""
+    if seen is None:
+        return None
+    counts, today = seen.counts, seen.today
+    if before != after:
+        fewer, more = getattr(counts, before) - 1, getattr(counts, after) + 1
+        counts = replace(counts, **{before: fewer, after: more})
+    if after == "accepted":
+        today = replace(today, accepted=today.accepted + 1)
+    elif after == "rejected":
+        today = replace(today, rejected=today.rejected + 1)
+    return replace(seen, counts=counts, today=today)
+
+
 async def _at_the_end(screen: ReviewScreen) -> None:
     """Say what is left elsewhere."""
-    counts = await screen.shell.db(lambda store: store.pairs.counts())
-    here = screen.rows.count
-    if screen.sample is not None:
-        words = "That was the last pair of the sample. esc leaves it."
-    elif counts.pending:
-        words = f"End of this list of {here:,}. {counts.pending:,} pairs are still pending: f shows others."
-    else:
-        words = f"That was the last one: all {counts.total:,} pairs are decided. x exports."
-    screen.shell.say(words)
+    queue = screen.queue
+    if queue is None:
+        return
+    here, left = await screen.shell.background(lambda: (queue.counts(), queue.elsewhere()))
+    parts = ["That was the last pair of the sample." if screen.sampled else "That was the end of this list."]
+    if here.pending:
+        parts.append(f"{here.pending:,} in it are still pending (g goes to the top).")
+    if left.pending:
+        leave = "esc leaves the sample" if screen.sampled else "f shows others"
+        parts.append(f"{left.pending:,} are pending elsewhere: {leave}.")
+    if not here.pending and not left.pending:
+        parts.append("All pairs are decided: x exports.")
+    screen.shell.say(" ".join(parts))
 
 
 async def take_back(screen: ReviewScreen, what: Literal["undo", "redo"]) -> None:
@@ -82,8 +107,7 @@ async def take_back(screen: ReviewScreen, what: Literal["undo", "redo"]) -> None
         screen.rows.forget()
         screen.rows.reload()
         screen.shell.say(f"{what.capitalize()}: {done.count:,} pairs changed back at once.{left}")
-    if screen.sample is not None:
-        await screen.sample.count(screen)
+    await screen.count()
 
 
 async def bulk(screen: ReviewScreen, action: Action) -> None:
@@ -96,7 +120,7 @@ async def bulk(screen: ReviewScreen, action: Action) -> None:
     what: Sequence[int] | PairQuery
     if marked:
         what, number, words = marked, len(marked), "marked pairs"
-    elif screen.sample is not None:
+    elif screen.sampled:
         what, number, words = list(rows.ids), rows.count, "pairs of the sample"
     else:
         what, words = screen.query_shown, "pairs that match"

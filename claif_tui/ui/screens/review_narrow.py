@@ -18,7 +18,6 @@ from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.dialogs import Choice, ChooseModal
 
 if TYPE_CHECKING:
-    from claif_tui.core.store.store import Store
     from claif_tui.ui.screens.review import ReviewScreen
 
 EXAMPLES = (
@@ -176,7 +175,7 @@ async def ask_search(screen: ReviewScreen) -> None:
 async def _use(screen: ReviewScreen, modal: NarrowModal) -> None:
     query = await screen.shell.push_screen_wait(modal)
     if query is not None and query != screen.query_shown:
-        screen.show_query(query)
+        await screen.open_query(query)
 
 
 _SORTS: tuple[tuple[str, Sort, bool, str, str], ...] = (
@@ -207,7 +206,8 @@ async def ask_sort(screen: ReviewScreen) -> None:
         from claif_tui.ui.screens.review_encoder import ensure_encoder
 
         await ensure_encoder(screen)
-    screen.show_query(replace(now, sort=sort, descending=descending))
+    here = screen.rows.cursor_id
+    await screen.open_query(replace(now, sort=sort, descending=descending, sample=None), cursor_id=here)
 
 
 class SampleModal(ClaifModal[tuple[int, int, float] | None]):
@@ -264,15 +264,11 @@ def sample_problem(raw: dict[str, str]) -> str:
 
 async def ask_sample(screen: ReviewScreen) -> None:
     """Ask for a sample, draw it, and review it as a queue."""
-    from claif_tui.ui.screens.review_sample import Sample
+    from claif_tui.core.review import sample_query
     from claif_tui.ui.screens.review_source import query_words
 
-    answer = await screen.shell.push_screen_wait(SampleModal(query_words(screen.query_shown)))
-    if answer is None:
-        return
-    size, seed, margin = answer
-
-    def draw(store: Store) -> Sample:
-        return Sample.draw(store, screen.query_shown, seed, size, margin)
-
-    screen.show_sample(await screen.shell.db(draw))
+    base = replace(screen.query_shown, sample=None)
+    answer = await screen.shell.push_screen_wait(SampleModal(query_words(base)))
+    if answer is not None:
+        size, seed, screen.precision = answer
+        await screen.open_query(sample_query(base, seed, size))

@@ -1,4 +1,4 @@
-"""What Review reads from the store, as plain functions for worker threads; no widget, no SQL."""
+"""What Review reads from the store, as plain functions for worker threads, and its figures in words. No widget."""
 
 from __future__ import annotations
 
@@ -7,55 +7,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.content import Content
+
 from claif_tui.core.models import Counts, Pair, PairQuery, Today
+from claif_tui.ui import safe
+from claif_tui.ui.screens.generate_text import clock
 
 if TYPE_CHECKING:
+    from claif_tui.core.review import Figures, ReviewQueue
     from claif_tui.core.store.store import Store
 
 SORTS: dict[str, str] = {
     "newest": "newest first",
     "oldest": "oldest first",
-    "score": "score",
-    "rate": "mask rate",
-    "length": "length",
-    "disagreement": "disagreement with the encoder",
+    "score": "by score",
+    "rate": "by mask rate",
+    "length": "by length",
+    "disagreement": "by disagreement with the encoder",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class QuerySource:
-    """The pairs of one query, for a `RowList`."""
+class QueueSource:
+    """The pairs of one review queue, for a `RowList`."""
 
     store: Store
-    query: PairQuery
+    queue: ReviewQueue
+    cursor_id: int | None
 
     def first(self, limit: int) -> Sequence[Pair]:
-        """The first rows, from an index."""
-        return self.store.pairs.first(self.query, limit)
+        """What shows at once: the pair in view, or the first ones."""
+        here = [] if self.cursor_id is None else self.store.pairs.many([self.cursor_id])
+        return here or self.queue.first(limit)
 
     def ids(self) -> array[int]:
         """All ids in order."""
-        return self.store.pairs.ids(self.query)
-
-    def rows(self, ids: Sequence[int]) -> Sequence[Pair]:
-        """Rows by id."""
-        return self.store.pairs.many(ids)
-
-
-@dataclass(frozen=True, slots=True)
-class FixedSource:
-    """A given queue of pairs, such as a random sample that must stay the same sample."""
-
-    store: Store
-    fixed: array[int]
-
-    def first(self, limit: int) -> Sequence[Pair]:
-        """Nothing: the ids are here already."""
-        return ()
-
-    def ids(self) -> array[int]:
-        """The queue."""
-        return self.fixed
+        return self.queue.load()
 
     def rows(self, ids: Sequence[int]) -> Sequence[Pair]:
         """Rows by id."""
@@ -69,11 +56,18 @@ class Glance:
     counts: Counts
     today: Today
     newest: int
+    figures: Figures | None
 
 
-def glance(store: Store) -> Glance:
-    """Read the frame's figures."""
-    return Glance(store.pairs.counts(), store.decisions.today(store.author), store.pairs.newest_id() or 0)
+def glance(store: Store, queue: ReviewQueue | None, precision: float) -> Glance:
+    """Read the frame's figures; those of a queue only for a sample, where they mean something."""
+    sampled = queue is not None and queue.query.sample is not None
+    return Glance(
+        store.pairs.counts(),
+        store.decisions.today(store.author),
+        store.pairs.newest_id(),
+        queue.figures(precision) if queue is not None and sampled else None,
+    )
 
 
 def query_words(query: PairQuery) -> str:
@@ -85,7 +79,7 @@ def query_words(query: PairQuery) -> str:
         parts.append(f'"{query.search}"')
     if query.filter:
         parts.append(query.filter)
-    if not parts:
+    if not query.search and not query.filter and query.sample is None:
         parts.append("all pairs")
     if query.sample is None:
         order = SORTS[query.sort]
@@ -93,3 +87,42 @@ def query_words(query: PairQuery) -> str:
             order += ", high first" if query.descending else ", low first"
         parts.append(order)
     return " · ".join(parts)
+
+
+def session_words(seen: Glance | None) -> Content:
+    """Return what was decided today, or how far a sample has come."""
+    if seen is None:
+        return Content("")
+    if seen.figures is not None:
+        return sample_words(seen.figures)
+    today = seen.today
+    if not today.decided and not today.bulk:
+        return safe.line("nothing decided today")
+    parts = [f"{today.decided:,} today"]
+    if today.decided:
+        parts.append(f"{100 * today.accepted / today.decided:.0f} % kept")
+    if today.bulk:
+        parts.append(f"{today.bulk:,} in bulk")
+    return safe.line(" · ".join(parts))
+
+
+def sample_words(figures: Figures) -> Content:
+    """Return a sample's progress, its keep rate with the interval, the pace, and what the stop rule says."""
+    total = figures.decided + figures.queue.pending
+    parts: list[safe.Part] = [f"{figures.decided:,} of {total:,}"]
+    keep, stop = figures.keep, figures.stop
+    if keep is not None:
+        interval = f"{100 * keep.low:.1f}-{100 * keep.high:.1f}"
+        parts.append(safe.join("keep ", (f"{100 * keep.value:.1f} %", "bold"), f" [{interval}]"))
+    if figures.per_hour is not None:
+        parts.append(f"{figures.per_hour:,.0f}/h")
+    if figures.eta_seconds is not None and figures.queue.pending:
+        parts.append(f"ETA {clock(figures.eta_seconds)}")
+    if stop is not None:
+        margin = f"±{100 * stop.precision:g} %"
+        if stop.reached:
+            parts.append((f"✓ known to {margin}: you can stop", "$text-success"))
+        else:
+            larger = ", draw a larger sample" if stop.beyond else ""
+            parts.append(f"{stop.more:,} more for {margin}{larger}")
+    return safe.join(*parts, separator=" · ")

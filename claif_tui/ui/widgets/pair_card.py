@@ -126,11 +126,14 @@ class PairCard(VerticalScroll):
     PairCard {
         height: 1fr; width: 1fr;
         & > Static { width: 1fr; height: auto; }
+        & > #card-top { min-height: 100%; }
+        & > #card-rest { display: none; }
+        &.-editing > #card-top { min-height: 1; }
+        &.-editing > #card-rest { display: block; }
         & > #card-edit { height: auto; display: none; }
         & #card-edit-label { width: 11; height: 1; color: $text-primary; }
         & EditArea { width: 1fr; height: auto; min-height: 1; max-height: 8; border: none; padding: 0; background: $panel; }
         &.-editing > #card-edit { display: block; }
-        &.-editing > #card-edit EditArea { display: block; }
     }
     """
 
@@ -138,6 +141,7 @@ class PairCard(VerticalScroll):
         super().__init__(id=id)
         self.pair: Pair | None = None
         self._words = ""
+        self._lines: dict[str, int] = {}
 
     def compose(self) -> ComposeResult:
         """What stands above the editor, the editor, and what stands below it."""
@@ -187,20 +191,31 @@ class PairCard(VerticalScroll):
         self._draw()
 
     def _draw(self) -> None:
+        """Write the texts; a layout, which would paint the whole screen, only where heights change."""
         top, rest = self.query_one("#card-top", Static), self.query_one("#card-rest", Static)
+        region = self.scrollable_content_region
+        width = region.width or self.size.width
         pair = self.pair
         if pair is None:
-            top.update(safe.block(self._words, "$text-muted"))
-            rest.update("")
+            self._put(top, safe.block(self._words, "$text-muted"), region.height)
             return
-        width = self.scrollable_content_region.width or self.size.width
         text_b = self.query_one(EditArea).text if self.editing else pair.text_b
         old, new = diffed(pair.text_a[:_TEXT_LIMIT], text_b[:_TEXT_LIMIT])
-        head = [field("seed", old, width)]
-        if not self.editing:
-            head.append(field("edited" if pair.edited else "generated", new, width))
-        top.update(safe.lines(*head))
-        rest.update(safe.lines(*self._rest(pair, text_b, new, width)))
+        seed = field("seed", old, width)
+        below = self._rest(pair, text_b, new, width)
+        if self.editing:
+            self._put(top, seed, 0)
+            self._put(rest, safe.lines(*below), 0)
+        else:
+            new_label = "edited" if pair.edited else "generated"
+            self._put(top, safe.lines(seed, field(new_label, new, width), *below), region.height)
+
+    def _put(self, where: Static, content: Content, room: int) -> None:
+        """Update a text; without a layout if it fitted into ``room`` lines before and does so now."""
+        lines = content.plain.count("\n") + 1
+        fits = lines <= room and self._lines.get(where.id or "", 0) <= room
+        self._lines[where.id or ""] = lines
+        where.update(content, layout=not fits)
 
     def _rest(self, pair: Pair, text_b: str, new: Content, width: int) -> list[Content]:
         rows: list[Content] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -217,6 +217,7 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         self._cursor = 0
         self._target: int | None = None
         self._to_top = True
+        self._fallback: Callable[[], int] | None = None
         self._loads = 0
         self._epoch = 0
         self._fetching = False
@@ -230,11 +231,19 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         """Return the cells of one line; subclasses must. Texts are made harmless and cut afterwards."""
         raise NotImplementedError
 
-    def load(self, source: RowSource[RowT], *, cursor_id: int | None = None) -> None:
+    def load(
+        self,
+        source: RowSource[RowT],
+        *,
+        cursor_id: int | None = None,
+        fallback: Callable[[], int] | None = None,
+    ) -> None:
         """Show another source of the same rows, from the top or with the cursor on ``cursor_id``.
 
+        If that row is gone, ``fallback`` (called in a thread, after ``ids``) says which index takes its place.
         What was shown stays until the first rows are there.
         """
+        self._fallback = fallback
         self._source = source
         self._loads += 1
         self._epoch += 1
@@ -409,6 +418,8 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
                 self.post_message(self.Failed(self._as_base(), error))
             return
         index = None if anchor is None else _index(ids, anchor, 0)
+        if index is None and first and anchor is not None and self._fallback is not None and ids:
+            index = min(self._fallback(), len(ids) - 1)
         if not worker.is_cancelled:
             self.post_message(self._IdsLanded(load, _Ids(ids, anchor, index, True), ()))
 
