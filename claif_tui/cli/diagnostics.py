@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -110,10 +110,8 @@ def _fail(error: ClaifError, as_json: bool) -> int:
             "hint": error.hint,
             "exit_code": error.exit_code,
         }
-        try:
+        with suppress(output.PipeClosed):
             output.document({"error": told})
-        except output.PipeClosed:
-            pass
     return error.exit_code
 
 
@@ -186,7 +184,8 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._rich is not None:
-            self._rich.stop()
+            with suppress(OSError):  # the terminal is gone
+                self._rich.stop()
 
     def update(self, done: int, total: int, extra: str = "", title: str | None = None) -> None:
         """Show where the work stands; may be called from any thread, as often as one likes."""

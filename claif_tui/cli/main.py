@@ -117,7 +117,7 @@ def run(argv: Sequence[str], open_app: OpenApp) -> int:
     def work() -> object:
         # Click hands the context's ``meta`` on to every command.
         with group.make_context("claif-tui", list(argv)) as ctx:
-            ctx.meta["open_app"] = open_app
+            ctx.meta["open_app"], ctx.meta["argv"] = open_app, list(argv)
             return group.invoke(ctx)
 
     def translated() -> object:

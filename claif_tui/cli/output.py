@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from claif_tui.core.text import cell_width, display_text
 
@@ -65,7 +66,5 @@ def _write(text: str) -> None:
 
 def _discard() -> None:
     """Send what is still buffered nowhere, so that the interpreter does not complain at its end."""
-    try:
+    with suppress(OSError):  # a stdout without a file, as in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:
-        pass  # a stdout without a file, as in tests

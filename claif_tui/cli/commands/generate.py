@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +11,6 @@ from claif_tui.cli.shared import (
     endpoint_options,
     json_option,
     open_project,
-    project_folder,
     project_option,
     yes_option,
 )
@@ -123,15 +120,14 @@ def _detach(store: Store, as_json: bool) -> int:
     from claif_tui.cli import running
 
     folder = store.folder
-    argv = [word for word in sys.argv[1:] if word not in ("--detach", "--json")]
+    argv = [word for word in click.get_current_context().meta["argv"] if word not in ("--detach", "--json")]
     store.close()
     pid = running.detach(folder, [*argv, "--yes"])
-    where = project_folder(None) if folder == Path() else folder
     if as_json:
         output.document({"detached": True, "pid": pid, "log": str(folder / "generate.log")})
     else:
         output.line(f"Running in the background (process {pid}).")
-        output.line(f"Follow it: claif-tui status -P {where}. Stop it: claif-tui generate --stop -P {where}")
+        output.line(f"Follow it: claif-tui status -P {folder}. Stop it: claif-tui generate --stop -P {folder}")
     return 0
 
 

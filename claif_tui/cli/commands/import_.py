@@ -39,7 +39,7 @@ _SHOWN = 20
     "columns",
     multiple=True,
     metavar="NAME",
-    help="Column to use; may be repeated. For pairs: a=NAME, b=NAME, score=NAME, negative=NAME, gold=NAME, reason=NAME.",
+    help="Column to use; may be repeated. For pairs: a=NAME, b=NAME, score=NAME, negative=NAME, gold=NAME.",
 )
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Where the rows belong.")
 @click.option("--allow-test", is_flag=True, help="Let held-out data in, on purpose.")
@@ -172,6 +172,9 @@ def _show(reports: list[ImportReport], dropped: dict[int, list[tuple[int, str, s
         return
     what = "sentences" if reports[0].role == "seeds" else "pairs"
     for report in reports:
+        if report.repeated:
+            output.line(f"{report.path.name}: nothing new")
+            continue
         output.line(f"{report.path.name}: {_sentence(report.tally, what)}")
         for line, reason, detail in dropped.get(report.source_id, []):
             output.line(f"  line {line:,}: {reason}: {detail}" if detail else f"  line {line:,}: {reason}")
@@ -229,11 +232,11 @@ def _show_preview(seen: Preview) -> None:
         output.line(f"  {remark}")
     scope = "all rows" if seen.exact else f"the first {seen.tally.rows:,} rows, {seen.share:.0%} of the file"
     output.line(f"  from {scope}: {_sentence(seen.tally, what)}")
-    output.table(
-        [(line, *(cell[:60] for cell in cells)) for line, cells in seen.rows[:_SHOWN] if cells],
-        head=("line", *seen.columns),
-        right=(0,),
-    ) if all(len(cells) in (0, len(seen.columns)) for _, cells in seen.rows[:_SHOWN]) else None
+    width = len(seen.columns)
+    whole = [
+        (line, *(cell[:60] for cell in cells)) for line, cells in seen.rows[:_SHOWN] if len(cells) == width
+    ]
+    output.table(whole, head=("line", *seen.columns), right=(0,))
     if seen.refusal:
         output.line(f"  would be refused: {seen.refusal}")
         output.line(f"  {seen.refusal_hint}")
