@@ -34,8 +34,8 @@ IN_FLIGHT = 32
 Figures = dict[str, Any]
 
 
-def top1_at(engine: Engine, items: list[Sentence], rate: float) -> float:
-    """Share of hidden pieces of held-out sentences whose likeliest piece, of the whole vocabulary, is the original."""
+def top1_at(engine: Engine, items: list[Sentence], rate: float) -> tuple[int, int]:
+    """How many hidden pieces of held-out sentences are the likeliest of all pieces, and how many there are."""
     table = engine.encoder.table.T
     right = asked = 0
     for example in held_out_examples(items, rate, engine.pieces):
@@ -44,29 +44,32 @@ def top1_at(engine: Engine, items: list[Sentence], rate: float) -> float:
         guesses = (engine.masked.query(states) @ table + engine.masked.bias).argmax(-1)
         right += int((guesses == np.array([example.targets[n] for n in rows])).sum())
         asked += len(rows)
-    return right / asked
+    return right, asked
 
 
 def top1(data: Path) -> Figures:
-    """Held-out top-1 over all training files, and of each alone."""
+    """Held-out top-1 x100 of each training file, and over all of them."""
     engine = load(assets_dir())
     result: Figures = {}
-    held = {
-        name: [s for f in files for s in corpus.read_sentences(data, f) if corpus.is_held_out(s)]
-        for name, files in corpus.TRAIN_FILES.items()
-    }
-    for name, sentences in {"all": [s for part in held.values() for s in part], **held}.items():
-        items = tokenise(engine.pieces, sentences)
-        shares = {f"at_{rate:.0%}": round(100 * top1_at(engine, items, rate), 1) for rate in (0.15, 0.5)}
-        result[name] = {"sentences": len(items), **shares}
-    return result
+    sums = {0.15: [0, 0], 0.5: [0, 0]}
+    for name, files in corpus.TRAIN_FILES.items():
+        held = [s for f in files for s in corpus.read_sentences(data, f) if corpus.is_held_out(s)]
+        items = tokenise(engine.pieces, held)
+        result[name] = {"sentences": len(items)}
+        for rate, total in sums.items():
+            right, asked = top1_at(engine, items, rate)
+            total[0] += right
+            total[1] += asked
+            result[name][f"at_{rate:.0%}"] = round(100 * right / asked, 1)
+    shares = {f"at_{rate:.0%}": round(100 * right / asked, 1) for rate, (right, asked) in sums.items()}
+    return {**result, "all": {"sentences": sum(r["sentences"] for r in result.values()), **shares}}
 
 
 def scorer(data: Path) -> Figures:
-    """Spearman x100 of the scorer's rounded score, and of the raw cosine, with STS-B gold (train was fitted on)."""
+    """Spearman x100 of the scorer's rounded score, and of the raw cosine, with STS-B gold (fitted on train)."""
     engine = load(assets_dir())
     result: Figures = {}
-    for split in ("train", "dev"):
+    for split in ("dev", "train"):
         pairs = corpus.read_pairs(data, split)
         scores = [engine.scorer.score(p.first, p.second) for p in pairs]
         gold = [p.gold for p in pairs]
@@ -79,7 +82,7 @@ def scorer(data: Path) -> Figures:
     return result
 
 
-def fills(data: Path, seeds: int = 200) -> Figures:
+def fills(data: Path, seeds: int = 100) -> Figures:
     """Fill and score STS-B train sentences at nine rates through the client, as the pipeline does."""
     sentences = list(dict.fromkeys(corpus.read_sentences(data, corpus.TRAIN_FILES["STS-B train"][0])))
     chosen = sentences[:: len(sentences) // seeds][:seeds]
