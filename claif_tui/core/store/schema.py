@@ -28,7 +28,8 @@ _GROUND = (
     "CREATE INDEX seeds_split ON seeds(split)",
     """CREATE TABLE recipes (
         id TEXT PRIMARY KEY, json TEXT NOT NULL, created TEXT NOT NULL, author TEXT NOT NULL) STRICT""",
-    "CREATE TABLE endpoints (name TEXT PRIMARY KEY, base_url TEXT NOT NULL, model TEXT NOT NULL, api TEXT NOT NULL) STRICT",
+    """CREATE TABLE endpoints (
+        name TEXT PRIMARY KEY, base_url TEXT NOT NULL, model TEXT NOT NULL, api TEXT NOT NULL) STRICT""",
     """CREATE TABLE runs (
         id INTEGER PRIMARY KEY, kind TEXT NOT NULL, recipe_id TEXT, profile TEXT NOT NULL, model TEXT NOT NULL,
         args TEXT NOT NULL, state TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
