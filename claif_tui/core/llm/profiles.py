@@ -66,7 +66,8 @@ class Profile:
 
 
 BUILT_IN: Mapping[str, Profile] = {
-    "offline": Profile(name="offline", kind="offline", model=OFFLINE_MODEL),
+    # Two threads serve it; a longer queue would only keep scores waiting behind generations.
+    "offline": Profile(name="offline", kind="offline", model=OFFLINE_MODEL, concurrency=4),
     "openai": Profile(name="openai", base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY"),
 }
 
