@@ -19,11 +19,17 @@ class LLMServer:
     """A running server: where it is, what it was asked, and a handle to change it."""
 
     def __init__(
-        self, log: Path, faults: list[dict[str, Any]] | None = None, options: dict[str, Any] | None = None
+        self,
+        log: Path,
+        faults: list[dict[str, Any]] | None = None,
+        options: dict[str, Any] | None = None,
+        cert: Path | None = None,
     ) -> None:
         self.log_path = log
+        self.scheme = "https" if cert else "http"
         command = [sys.executable, "-m", "tests.llm_server", "--log", str(log)]
         command += ["--faults", json.dumps(faults or []), "--options", json.dumps(options or {})]
+        command += ["--cert", str(cert)] if cert else []
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -35,7 +41,7 @@ class LLMServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
     def log(self) -> list[dict[str, Any]]:
         """Return every request so far: see ``Server._write`` for the fields."""

@@ -11,8 +11,10 @@ import argparse
 import asyncio
 import hashlib
 import json
+import ssl
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +132,7 @@ class Server:
             "status": reply.status,
             "fault": fault.get("kind") if fault else None,
             "auth": headers.get("authorization"),
+            "proxy_auth": headers.get("proxy-authorization"),
         }
         self.log.write(json.dumps(line) + "\n")
         self.log.flush()
@@ -199,7 +202,11 @@ class Connection(asyncio.Protocol):
             names = self.server.options.models or ["test-model"]
             return Reply.json(json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode())
         if method == "POST" and path in ("/v1/chat/completions", "/v1/completions"):
-            reply = self.server.plan(path, headers, body)
+            try:
+                reply = self.server.plan(path, headers, body)
+            except Exception:  # noqa: BLE001 (a fault in a rule must fail the test, not hang it)
+                traceback.print_exc()
+                return Reply.error(500, "the test server itself failed")
             reply.delay = self.server.options.latency
             return reply
         return Reply.error(404, f"Invalid URL ({method} {path})")
@@ -234,10 +241,14 @@ class Connection(asyncio.Protocol):
             transport.close()
 
 
-async def serve(server: Server, port: int) -> None:
-    """Print the port, then serve until standard input closes."""
+async def serve(server: Server, port: int, cert: Path | None) -> None:
+    """Print the port, then serve until standard input closes; ``cert`` is a PEM with certificate and key."""
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", port)
+    tls = None
+    if cert is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(cert)
+    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", port, ssl=tls)
     print(listener.sockets[0].getsockname()[1], flush=True)  # noqa: T201
     await loop.run_in_executor(None, sys.stdin.buffer.read)
     listener.close()
@@ -249,10 +260,13 @@ def main() -> None:
     parser.add_argument("--faults", default="[]", help="JSON, or a file with it")
     parser.add_argument("--options", default="{}", help="JSON with fields of Options")
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--cert", type=Path, help="PEM with certificate and key: serve https")
     args = parser.parse_args()
     faults = args.faults if args.faults.lstrip().startswith("[") else Path(args.faults).read_text()
     log = args.log.open("a", encoding="utf-8") if args.log else None
-    asyncio.run(serve(Server(Options(**json.loads(args.options)), json.loads(faults), log), args.port))
+    asyncio.run(
+        serve(Server(Options(**json.loads(args.options)), json.loads(faults), log), args.port, args.cert)
+    )
 
 
 if __name__ == "__main__":

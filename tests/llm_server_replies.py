@@ -96,7 +96,7 @@ def _refusal(kind: str, fault: Mapping[str, object]) -> Reply | None:
     match kind:
         case "429" | "429_date" | "429_ms":
             reply = Reply.error(429, "Rate limit reached", code="rate_limit_exceeded")
-            date = formatdate(time.time() + float(wait), usegmt=True)
+            date = formatdate(time.time() + float(wait), usegmt=True) if kind == "429_date" else ""
             name, value = {
                 "429": ("Retry-After", wait),
                 "429_date": ("Retry-After", date),

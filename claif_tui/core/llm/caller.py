@@ -137,6 +137,7 @@ class Caller:
             if await self._ask(state):
                 return
             self._tight = True
+            self._settled.set()
         # Near the cap one at a time, in order: all waiters asking after each answer would be a stampede.
         async with self._gate:
             while True:
@@ -155,12 +156,16 @@ class Caller:
         try:
             writing = self.ledger.reserve(state.request, state.reserve, state.sent + 1)
             granted, cancelled = await _to_the_end(writing)
+        except BaseException:
+            self._settled.set()
+            raise
         finally:
-            if not granted:
-                self._closed_one()
+            # A refusal gives nothing back: it wakes nobody, or the one at the gate would ask without end.
+            self.open_reservations -= not granted
         if cancelled is not None:
             if granted:
                 await self._settle(state, "cancelled", cost=0, basis="nothing", sent=False)
+            self._settled.set()
             raise cancelled
         return granted
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NoReturn
 
@@ -60,6 +61,7 @@ class HttpClient:
         self._tls: ssl.SSLContext | None = None
         self._proxy: Proxy | None = None
         self._headers: dict[str, str] = {}
+        self._proxy_headers: dict[str, str] | None = None
         self._answered = False
 
     async def open(self) -> None:
@@ -78,6 +80,13 @@ class HttpClient:
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         self._headers = headers
+        if self._proxy is not None and self._proxy.user is not None:
+            login = f"{self._proxy.user}:{self._proxy.password or ''}".encode()
+            credentials = {"Proxy-Authorization": f"Basic {b64encode(login).decode('ascii')}"}
+            if self._tls is None:
+                self._headers.update(credentials)
+            else:  # for the proxy's CONNECT alone, not for the server behind it
+                self._proxy_headers = credentials
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS,
@@ -119,7 +128,7 @@ class HttpClient:
                     headers=self._headers,
                     allow_redirects=False,
                     proxy=self._proxy.url if self._proxy else None,
-                    proxy_auth=self._proxy_auth(),
+                    proxy_headers=self._proxy_headers,
                 )
             async with response:
                 if response.status != 200:
@@ -131,11 +140,6 @@ class HttpClient:
                     yield await self._whole(response, request, collected, url)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._broken(error, collected, url) from error
-
-    def _proxy_auth(self) -> aiohttp.BasicAuth | None:
-        if self._proxy is None or self._proxy.user is None:
-            return None
-        return aiohttp.BasicAuth(self._proxy.user, self._proxy.password or "")
 
     async def _refuse(self, response: aiohttp.ClientResponse, url: str, model: str) -> NoReturn:
         try:

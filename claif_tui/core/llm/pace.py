@@ -9,8 +9,6 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from aiolimiter import AsyncLimiter
-
 START = 32
 _SMOOTH = 0.1
 _STEADY = 3.0
@@ -20,8 +18,44 @@ _SLACK_S = 0.25
 _SHRINK = 3.0
 """Past ``_STEADY`` times this the limit goes down."""
 _DRIFT = 1.0005
+_NOTHING = 1e-9
 _WINDOW_S = 5.0
 """Burst allowed by the minute limits, in seconds' worth."""
+
+
+class Bucket:
+    """At most ``per_minute`` units in any minute, its first burst included; first come, first served.
+
+    What was taken can be corrected afterwards, which is why this is not a library's limiter: tokens are known
+    only when the answer is there.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        if per_minute < 1:
+            raise ValueError("a limit per minute must be at least 1")
+        self._burst = max(1.0, per_minute * _WINDOW_S / 60)
+        steady = per_minute - self._burst if self._burst > 1 else per_minute
+        self._rate = steady / 60
+        self._level = 0.0
+        self._checked = 0.0
+        self._turn = asyncio.Lock()
+
+    async def take(self, amount: float) -> None:
+        """Wait until ``amount`` fits, and take it. More than a whole burst waits for an empty bucket."""
+        async with self._turn:
+            while (over := self._drained() + min(amount, self._burst) - self._burst) > _NOTHING:  # noqa: ASYNC110 (time passes by itself)
+                await asyncio.sleep(over / self._rate)
+            self._level += amount
+
+    def correct(self, difference: float) -> None:
+        """Add to what was taken (or give back, if negative) once the truth is known."""
+        self._level = max(0.0, self._drained() + difference)
+
+    def _drained(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self._level = max(0.0, self._level - (now - self._checked) * self._rate)
+        self._checked = now
+        return self._level
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +90,9 @@ class Pace:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._latency: dict[str, tuple[float, float]] = {}
         self._shrunk_at = 0.0
-        self._requests = _limiter(rpm)
-        self._tokens = _limiter(tpm)
+        self._requests = None if rpm is None else Bucket(rpm)
+        self._tokens = None if tpm is None else Bucket(tpm)
         self._answer_tokens: float | None = None
-        self._carry = 0.0
 
     @property
     def limit(self) -> int:
@@ -81,15 +114,12 @@ class Pace:
         try:
             await self._pause()
             if self._requests is not None:
-                await self._requests.acquire()
+                await self._requests.take(1)
             tokens = 0
             if self._tokens is not None:
                 answer = max_tokens if self._answer_tokens is None else min(max_tokens, self._answer_tokens)
                 tokens = int(prompt_tokens + answer)
-                total = tokens + self._carry
-                owed = min(max(0.0, total), self._tokens.max_rate)
-                self._carry = total - owed
-                await self._tokens.acquire(owed)
+                await self._tokens.take(tokens)
             await self._pause()
         except BaseException:
             self._give_back()
@@ -112,7 +142,7 @@ class Pace:
         """
         self.in_flight -= 1
         if tokens is not None and self._tokens is not None:
-            self._carry += tokens - permit.tokens
+            self._tokens.correct(tokens - permit.tokens)
         if answer_tokens is not None:
             old = self._answer_tokens
             self._answer_tokens = answer_tokens if old is None else old + _SMOOTH * (answer_tokens - old)
@@ -175,15 +205,3 @@ class Pace:
         while until < self.wait_until:  # another 429 may have moved it meanwhile
             until = self.wait_until
             await asyncio.sleep(max(0.0, until - clock()))
-
-
-def _limiter(per_minute: int | None) -> AsyncLimiter | None:
-    """Return a limiter that lets at most ``per_minute`` through in any minute, its first burst included."""
-    if per_minute is None:
-        return None
-    if per_minute < 1:
-        raise ValueError("a limit per minute must be at least 1")
-    burst = per_minute * _WINDOW_S / 60
-    if burst < 1:
-        return AsyncLimiter(1, 60 / per_minute)
-    return AsyncLimiter(burst, 60 * burst / (per_minute - burst))
