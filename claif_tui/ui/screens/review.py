@@ -115,6 +115,15 @@ pairs, or all in the list, after asking. x exports.
         """The pair that is shown."""
         return self.rows.current
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key of this screen is live while a text is typed."""
+        return action == "leave_field" or not (self.typing or self.editing)
+
+    @property
+    def editing(self) -> bool:
+        """Whether a pair's text is open for typing, with the focus or (hidden in a tiny terminal) without."""
+        return self.is_mounted and self.card.editing
+
     def on_key(self, event: events.Key) -> None:
         """Keep what is typed for a field that is about to open."""
         self.keys.catch(event)
@@ -403,8 +412,11 @@ pairs, or all in the list, after asking. x exports.
         """Put the edit on disk, then close the editor."""
         message.stop()
         pair = self.card.pair
-        if pair is not None:
+        if pair is not None and message.changed:
             self.keys.put(partial(review_decide.save_edit, self, pair, message.text))
+        else:
+            self.card.end_edit()
+            self.show_card()
 
     def on_edit_area_cancelled(self, message: EditArea.Cancelled) -> None:
         """Leave the text as it was."""

@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from claif_tui.core.models import Pair
+from claif_tui.core.text import display_text
 from claif_tui.ui import safe
 from claif_tui.ui.widgets.pair_list import STATUS_LOOK, status_words
 from claif_tui.ui.widgets.pair_text import diffed
@@ -101,17 +102,32 @@ class EditArea(TextArea):
 
     @dataclass
     class Saved(Message):
-        """Enter was pressed."""
+        """Enter was pressed; ``changed`` is False when the text is as it was (as it was shown)."""
 
         text: str
+        changed: bool
+
+    _shown = ""
+    """The text as it was shown at the start: the stored one, made harmless."""
 
     @dataclass
     class Cancelled(Message):
         """Escape was pressed."""
 
+    def start(self, text: str) -> None:
+        """Show ``text`` with the cursor at its end."""
+        self._shown = text
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was typed that made a difference."""
+        return self.text != self._shown
+
     def action_save(self) -> None:
         """Say that the text is to be saved."""
-        self.post_message(self.Saved(self.text))
+        self.post_message(self.Saved(self.text, self.changed))
 
     def action_cancel(self) -> None:
         """Say that nothing is to change."""
@@ -133,6 +149,7 @@ class PairCard(VerticalScroll):
         & > #card-edit { height: auto; display: none; }
         & #card-edit-label { width: 11; height: 1; color: $text-primary; }
         & EditArea { width: 1fr; height: auto; min-height: 1; max-height: 8; border: none; padding: 0; background: $panel; }
+        & EditArea:focus { border: none; }
         &.-editing > #card-edit { display: block; }
     }
     """
@@ -168,8 +185,7 @@ class PairCard(VerticalScroll):
         if self.pair is None:
             return
         area = self.query_one(EditArea)
-        area.load_text(safe.plain(self.pair.text_b) if "\n" not in self.pair.text_b else self.pair.text_b)
-        area.move_cursor(area.document.end)
+        area.start(display_text(self.pair.text_b))
         self.add_class("-editing")
         area.focus()
         self._draw()
@@ -187,8 +203,10 @@ class PairCard(VerticalScroll):
             self._draw()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Wrap again."""
+        """Wrap again; a text that was hidden while being typed gets its cursor back."""
         self._draw()
+        if self.editing:
+            self.call_after_refresh(self.query_one(EditArea).focus)
 
     def _draw(self) -> None:
         """Write the texts; a layout, which would paint the whole screen, only where heights change."""
@@ -199,7 +217,8 @@ class PairCard(VerticalScroll):
         if pair is None:
             self._put(top, safe.block(self._words, "$text-muted"), region.height)
             return
-        text_b = self.query_one(EditArea).text if self.editing else pair.text_b
+        area = self.query_one(EditArea)
+        text_b = area.text if self.editing and area.changed else pair.text_b
         old, new = diffed(pair.text_a[:_TEXT_LIMIT], text_b[:_TEXT_LIMIT])
         seed = field("seed", old, width)
         below = self._rest(pair, text_b, new, width)
