@@ -6,6 +6,7 @@ secrets: a profile only names where its key is. Projects keep nothing here.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -356,7 +357,8 @@ def _edit(work: Callable[[Any], object], path: Path | None) -> None:
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise InputError(
             f"cannot write {target} ({error.strerror})", "Set CLAIF_TUI_HOME to a folder of yours."
         ) from None
