@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from claif_tui.core.recipes import Recipe
 
-Rule = Literal["status", "stale", "unscored", "empty", "refusal", "duplicate", "identical", "mask", "cap"]
+Rule = Literal["status", "empty", "refusal", "identical", "mask", "stale", "unscored", "duplicate", "cap"]
 RULES: dict[Rule, str] = {
     "status": "not of the wanted status",
-    "stale": "the score was given to another text",
-    "unscored": "no score",
     "empty": "an empty sentence",
     "refusal": "the answer is a refusal",
-    "duplicate": "the pair is there already",
     "identical": "both sentences are the same",
     "mask": "<mask> is left in a sentence",
+    "stale": "the score was given to another text",
+    "unscored": "no score",
+    "duplicate": "the pair is there already",
     "cap": "enough rows with this first sentence and score",
 }
 """Every rule in the order in which they are applied, with the reason in words."""
@@ -45,7 +45,7 @@ SMOOTHED_FLAG = "smoothed"
 _CODES: dict[Rule, int] = {rule: code for code, rule in enumerate(RULES, 1)}
 _NAMES: dict[int, Rule] = {code: rule for rule, code in _CODES.items()}
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-_CLAIF, _IDENTICAL, _MASK = 1, 2, 4
+_CLAIF = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,11 +301,7 @@ class _Notes:
         self.ids.append(pair.id)
         self.codes.append(code)
         self.splits.append(split)
-        self.bits.append(
-            (_CLAIF if claif else 0)
-            | (_IDENTICAL if pair.text_a == pair.text_b else 0)
-            | (_MASK if has_mask(pair.text_a) or has_mask(pair.text_b) else 0)
-        )
+        self.bits.append(_CLAIF if claif else 0)
         self.first.append(_hash64(pair.text_a) ^ SPLIT_SALTS[split])
         self.second.append(_hash64(pair.text_b))
         # Labels of different kinds are never averaged; a triplet and a pair of the same sentences are two rows.
@@ -357,14 +353,19 @@ def _own_rule(pair: Pair, options: PostOptions) -> int:
     """Return the code of the first rule that drops the pair whatever the others are, or 0."""
     if options.statuses is not None and pair.status not in options.statuses:
         return _CODES["status"]
-    if pair.stale or (pair.kind == "human" and pair.edited):
-        return _CODES["stale"]
-    if _label(pair) is None and pair.hard_negative is None:
-        return _CODES["unscored"]
     if not pair.text_a.strip() or not pair.text_b.strip():
         return _CODES["empty"]
     if options.drop_refusals and pair.answer_class == "refusal" and not pair.edited:
         return _CODES["refusal"]
+    # Before the scores: no score is bought for a pair that these two take out anyway.
+    if options.drop_identical and pair.text_a == pair.text_b:
+        return _CODES["identical"]
+    if options.drop_mask and (has_mask(pair.text_a) or has_mask(pair.text_b)):
+        return _CODES["mask"]
+    if pair.stale or (pair.kind == "human" and pair.edited):
+        return _CODES["stale"]
+    if _label(pair) is None and pair.hard_negative is None:
+        return _CODES["unscored"]
     return 0
 
 
@@ -378,12 +379,6 @@ def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
     merged = (
         _merge_duplicates(notes, codes, raw, options) if options.deduplicate else np.zeros(0, dtype=np.int64)
     )
-    for wanted, bit, rule in (
-        (options.drop_identical, _IDENTICAL, _CODES["identical"]),
-        (options.drop_mask, _MASK, _CODES["mask"]),
-    ):
-        if wanted:
-            codes[(codes == 0) & ((bits & bit) != 0)] = rule
     labels = raw
     if options.smoothing:
         labels = np.where(

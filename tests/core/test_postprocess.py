@@ -54,6 +54,7 @@ def run(pairs: list[Pair], options: PostOptions = PLAIN) -> tuple[list[Example],
         ("identical", pair(1, "a", "a")),
         ("mask", pair(1, "a", "b <mask>")),
         ("mask", pair(1, "a <mask>", "b")),
+        ("identical", pair(1, "a", "a", None)),
     ],
 )
 def test_each_rule_takes_its_own(rule: str, bad: Pair) -> None:
@@ -63,13 +64,13 @@ def test_each_rule_takes_its_own(rule: str, bad: Pair) -> None:
     assert [(item.pair.id, item.rule) for item in done.dropped()] == [(1, rule)]
     assert list(funnel.drops) == [
         "status",
-        "stale",
-        "unscored",
         "empty",
         "refusal",
-        "duplicate",
         "identical",
         "mask",
+        "stale",
+        "unscored",
+        "duplicate",
         "cap",
     ]
 
