@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -244,6 +245,7 @@ def write(store: Store, wish: Wish) -> tuple[ExportResult, Processed]:
     options = options_of(found.recipe, wish.statuses)
     processed = postprocess(partial(store.pairs.export_rows, PairQuery()), options)
     manifest = manifest_of(processed.funnel, options, recipe=found.recipe, preset=found.recipe.preset)
-    wish.path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # write_export says what is wrong with the place
+        (store.folder / "exports").mkdir(exist_ok=True)
     form = cast("ExportFormat", wish.form)
     return write_export(processed.rows(), wish.path, form, manifest, processed.dropped()), processed
