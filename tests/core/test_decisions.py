@@ -340,7 +340,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plan=st.lists(steps, max_size=25))
 def test_any_history_of_two_authors_means_what_the_model_says(plan: list[tuple[object, ...]]) -> None:
     model = Model()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core.models import NewPair
 from claif_tui.core.store.codes import SCALES, code_of
-from claif_tui.core.store.pair_schema import SEARCH, STATE_INDEXES
+from claif_tui.core.store.pair_schema import SEARCH, STATE_INDEXES, TALLY_TRIGGERS
 from claif_tui.core.store.pairs import PairsRepo, pair_values
 from claif_tui.core.store.process import is_alive, own_mark, this_host
 from claif_tui.core.store.states import checked
@@ -159,7 +159,10 @@ def _show(conn: sqlite3.Connection, source_id: int) -> None:
     if last - first + 1 > REBUILD_SHARE * old:
         for name in STATE_INDEXES:
             conn.execute(f"DROP INDEX IF EXISTS {name}")
-    conn.execute(_STATES_INSERT, (first, last, source_id))
+    conn.execute("DROP TRIGGER states_added")
+    added = conn.execute(_STATES_INSERT, (first, last, source_id)).rowcount
+    conn.execute("UPDATE tallies SET n = n + ? WHERE status = 0", (added,))
+    conn.execute(TALLY_TRIGGERS["states_added"])
     conn.execute("UPDATE loads SET shown = 1 WHERE source_id = ?", (source_id,))
 
 

@@ -37,11 +37,6 @@ TABLES: tuple[str, ...] = (
     # How many pairs stand in each status: asked for several times a second while pairs land.
     "CREATE TABLE tallies (status INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT",
     "INSERT INTO tallies VALUES (0, 0), (1, 0), (2, 0)",
-    """CREATE TRIGGER states_added AFTER INSERT ON states BEGIN
-        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
-    """CREATE TRIGGER states_decided AFTER UPDATE OF status ON states WHEN old.status <> new.status BEGIN
-        UPDATE tallies SET n = n - 1 WHERE status = old.status;
-        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
     "CREATE TABLE edits (pair_id INTEGER PRIMARY KEY, text TEXT NOT NULL, decision_id INTEGER NOT NULL) STRICT",
     # Append-only. A bulk decision names its pairs in idset; undo and redo name the row they take back.
     # kept: an undo or redo that would have changed what somebody else decided upon; it changed nothing.
@@ -68,6 +63,18 @@ TABLES: tuple[str, ...] = (
         host TEXT NOT NULL, pid INTEGER NOT NULL, mark TEXT NOT NULL) STRICT""",
 )
 
+TALLY_TRIGGERS: dict[str, str] = {
+    "states_added": """CREATE TRIGGER states_added AFTER INSERT ON states BEGIN
+        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
+    "states_decided": """CREATE TRIGGER states_decided AFTER UPDATE OF status ON states
+        WHEN old.status <> new.status BEGIN
+        UPDATE tallies SET n = n - 1 WHERE status = old.status;
+        UPDATE tallies SET n = n + 1 WHERE status = new.status; END""",
+}
+"""They keep ``tallies``. Set aside within the transaction of a bulk change, which counts once at its end."""
+
+RECOUNT = "UPDATE tallies SET n = (SELECT count(*) FROM states s WHERE s.status = tallies.status)"
+
 STATE_INDEXES: dict[str, str] = {
     "states_status": "CREATE INDEX states_status ON states(status)",
     "states_score": "CREATE INDEX states_score ON states(score)",
@@ -83,4 +90,4 @@ SEARCH = (
     "CREATE VIRTUAL TABLE pairs_fts USING fts5(text_a, text_b, content='', columnsize=0, tokenize='unicode61')"
 )
 
-STATEMENTS: tuple[str, ...] = (*TABLES, *STATE_INDEXES.values(), SEARCH)
+STATEMENTS: tuple[str, ...] = (*TABLES, *TALLY_TRIGGERS.values(), *STATE_INDEXES.values(), SEARCH)

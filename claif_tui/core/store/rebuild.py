@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from claif_tui.core.store.idset import IdSet
+from claif_tui.core.store.pair_schema import RECOUNT
 from claif_tui.core.store.states import GAP, refresh_text
 from claif_tui.core.store.verdicts import restore_verdicts
 from claif_tui.core.store.wishes import RESCORE_BIT, mark_standing
@@ -31,9 +32,7 @@ def differences(conn: sqlite3.Connection, mend: bool = False) -> int:
         ).fetchone()
         if miscounted is not None:
             different += 1
-            conn.execute(
-                "UPDATE tallies SET n = (SELECT count(*) FROM states s WHERE s.status = tallies.status)"
-            )
+            conn.execute(RECOUNT)
         if mend:
             conn.execute("DROP TABLE was")
             conn.execute("DROP TABLE wording")

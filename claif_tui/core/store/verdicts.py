@@ -10,7 +10,7 @@ import sqlite3
 
 from claif_tui.core.store.codes import code_of
 from claif_tui.core.store.idset import IdSet
-from claif_tui.core.store.pair_schema import STATE_INDEXES
+from claif_tui.core.store.pair_schema import RECOUNT, STATE_INDEXES, TALLY_TRIGGERS
 
 VERDICTS: dict[str, int] = {"accept": 1, "reject": 2, "pend": 0}
 """Status by action."""
@@ -86,10 +86,13 @@ def _update(
     conn: sqlite3.Connection, ids: IdSet, sql: str, before: tuple[object, ...], after: tuple[object, ...]
 ) -> int:
     """Run ``sql`` for each run of ids (its first and last id between ``before`` and ``after``); return the rows."""
-    rebuild = len(ids) > _MANY
-    if rebuild:
-        conn.execute("DROP INDEX IF EXISTS states_status")
-    changed = conn.executemany(sql, ((*before, first, last, *after) for first, last in ids.runs())).rowcount
-    if rebuild:
-        conn.execute(STATE_INDEXES["states_status"])
+    runs = ((*before, first, last, *after) for first, last in ids.runs())
+    if len(ids) <= _MANY:
+        return conn.executemany(sql, runs).rowcount
+    conn.execute("DROP INDEX IF EXISTS states_status")
+    conn.execute("DROP TRIGGER states_decided")
+    changed = conn.executemany(sql, runs).rowcount
+    conn.execute(STATE_INDEXES["states_status"])
+    conn.execute(RECOUNT)
+    conn.execute(TALLY_TRIGGERS["states_decided"])
     return changed
