@@ -105,6 +105,15 @@ APP_BINDINGS: list[Binding] = [
     ),
     Binding("f1", "help", "Help", show=False, id="app.help.f1", tooltip="Help, also while typing"),
     Binding(
+        "ctrl+p",
+        "command_palette",
+        "Palette",
+        show=False,
+        priority=True,
+        id="app.palette",
+        tooltip="Every action by name, also while typing",
+    ),
+    Binding(
         "colon",
         "command_palette",
         "Palette",

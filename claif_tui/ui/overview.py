@@ -81,7 +81,7 @@ def steps(view: Overview) -> list[Step]:
         ),
         ("Generate", status.planned > 0 and status.open == 0, _generate(view), "press 4, then g", "generate"),
         ("Review", pairs.total > 0 and pairs.pending == 0, _review(view), "press 5", "review"),
-        ("Export", view.exports > 0, _export(view), export_command(view), ""),
+        ("Export", view.exports > 0, _export(view), "press 5, then x", "review"),
     ]
     out: list[Step] = []
     taken = False

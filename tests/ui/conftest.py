@@ -108,8 +108,14 @@ async def opened(pilot: AppPilot) -> None:
 
 
 async def idle(pilot: AppPilot) -> None:
-    """Wait until no worker is at work and nothing is left to draw."""
-    await until(pilot, lambda: not any(not worker.is_finished for worker in pilot.app.workers), "an idle app")
+    """Wait until no worker is at work (those that wait for an answer to a question aside)."""
+
+    def busy() -> list[str]:
+        return [
+            w.description for w in pilot.app.workers if not w.is_finished and w.group not in ("ask", "quit")
+        ]
+
+    await until(pilot, lambda: not busy(), "an idle app")
 
 
 async def type_text(pilot: AppPilot, text: str) -> None:

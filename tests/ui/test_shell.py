@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from claif_tui.ui.keymap import PLACES
 from tests.ui.conftest import idle, opened, screen_text, until
 
 SIZE = (110, 34)
+ROOT = Path(__file__).parents[2]
 
 
 def notices(app: ClaifApp) -> str:
@@ -184,7 +186,9 @@ async def test_changes_of_another_process_are_seen(project: Path) -> None:
             "from tests.ui.conftest import fill\n"
             "with Store.open(Path(sys.argv[1])) as store: fill(store, ('one more .',), path='b.txt')"
         )
-        subprocess.run([sys.executable, "-c", child, str(project)], check=True, cwd=Path(__file__).parents[2])
+        await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", child, str(project)], check=True, cwd=ROOT
+        )
         await until(pilot, lambda: "6 train" in screen_text(app), "the other process's seed")
 
 
@@ -197,8 +201,6 @@ class SlowJob(Job):
 
     def __init__(self) -> None:
         super().__init__()
-        import asyncio
-
         self.over = asyncio.Event()
         self.asked = ""
 
@@ -328,7 +330,7 @@ def test_the_app_module_stays_thin() -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     packages, ours = done.stdout.splitlines()
     heavy = {
