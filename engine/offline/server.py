@@ -44,21 +44,17 @@ def field(request: Json, name: str, kind: type[T] | tuple[type[T], ...], what: s
     return value
 
 
+def well_formed(text: str) -> str:
+    """The text without lone surrogates, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def text_of(request: Json, name: str) -> str:
-    """A text field, cleaned of lone surrogates and not too long."""
-    return checked_text(field(request, name, str, "a text"), name)
-
-
-def checked_text(text: str, name: str) -> str:
-    """The text without lone surrogates, or `BadRequest` when it is empty or too long."""
+    """A text field that is not empty, well-formed."""
+    text = field(request, name, str, "a text")
     if not text.strip():
         raise BadRequest(f"“{name}” is empty")
-    if len(text) > MAX_CHARS:
-        raise BadRequest(
-            f"“{name}” has {len(text):,} characters; the offline model takes at most {MAX_CHARS:,}"
-        )
-    # No tokenizer takes a lone surrogate.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(text)
 
 
 def number_of(request: Json, name: str, default: float, low: float, high: float) -> float:
@@ -171,13 +167,19 @@ class Server:
             seed=seed,
         )
         work = self._loaded.filler.fill if op == "fill" else self._loaded.filler.paraphrase
+        text = text_of(request, "text")
+        if len(text) > MAX_CHARS:
+            raise BadRequest(
+                f"“text” has {len(text):,} characters; the offline model takes at most {MAX_CHARS:,}"
+            )
         try:
-            return {"event": "done", "text": work(text_of(request, "text"), sampling, told)}
+            return {"event": "done", "text": work(text, sampling, told)}
         except NothingToDo as problem:
             raise BadRequest(str(problem)) from problem
 
     def _score(self, first: str, second: str, told: Callable[[str], None]) -> Json:
-        result = self._loaded.scorer.score(first, second)
+        # The encoder reads the beginning of a text alone, so a long one can be scored all the same.
+        result = self._loaded.scorer.score(first[:MAX_CHARS], second[:MAX_CHARS])
         text = f"{result.score:.2f}"
         told(text)
         return {
@@ -197,7 +199,7 @@ class Server:
             told("")
             if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) for t in pair)):
                 raise BadRequest("“pairs” must be a list of [text, text]")
-            first, second = (checked_text(t, "pairs") for t in pair)
+            first, second = (well_formed(text)[:MAX_CHARS] for text in pair)
             cosines.append(round(self._loaded.scorer.cosine(first, second), 6))
         return {"event": "done", "cosines": cosines}
 

@@ -30,7 +30,7 @@ from engine.offline.text import Pieces
 
 PEAK_LR = 5e-4
 WARMUP = 8_000
-DECAY_SHARE = 0.4
+DECAY_SHARE = 1 / 3
 
 
 class Layer(nn.Module):  # type: ignore[misc]
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the checkpoint, the log and the weights"
     )
-    parser.add_argument("--sentences", type=int, default=480_000, help="masked sentences to train on")
+    parser.add_argument("--sentences", type=int, default=210_000, help="masked sentences to train on")
     parser.add_argument("--every", type=int, default=20_000, help="sentences between checkpoints")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

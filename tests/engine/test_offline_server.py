@@ -135,6 +135,15 @@ def test_similarity_answers_a_batch_in_its_order(child: Child) -> None:
     assert cosines[0] > 0.8 > 0.3 > cosines[1]
 
 
+def test_one_odd_pair_does_not_spoil_a_batch(child: Child) -> None:
+    pairs = [["a cat", "a cat"], ["", "a cat"], ["word " * 50_000, "word " * 60_000], ["\ud800", "\x00\x1b"]]
+    cosines = child.last(op="similarity", pairs=pairs)["cosines"]
+    assert cosines[0] == pytest.approx(1.0, abs=1e-5)
+    assert cosines[1] < 0.8
+    assert cosines[2] == pytest.approx(1.0, abs=1e-5)
+    assert all(-1 <= c <= 1 for c in cosines)
+
+
 @pytest.mark.parametrize(
     ("request_", "part"),
     [
