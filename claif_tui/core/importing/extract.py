@@ -166,7 +166,10 @@ class Extractor:
             return None
         if self.neutralised:
             cell = restore_cell(cell)
-        text, replaced = storable_text(cell.strip())
+        text = cell.strip()
+        replaced = 0
+        if not text.isascii() or "\x00" in text:
+            text, replaced = storable_text(text)
         if not text:
             self.empty += 1
             self.issues.append(Issue(row.line, "empty", ""))
@@ -187,36 +190,43 @@ class Extractor:
 
     def _numbers(self, row: Row, rules: PairRules) -> _Numbers | None:
         """Return the row's scores on 0..1; None when one of them is no such number and the row is dropped."""
-        found: dict[Part, float | None] = {}
-        for part in _SCORES:
+        found: list[float | None] = [None, None, None]
+        raw = None
+        for slot, part in enumerate(_SCORES):
             place = self.columns.parts.get(part)
-            if place is None or is_missing(row.cells[place]):
-                found[part] = None
+            if place is None or is_missing(cell := row.cells[place]):
                 continue
-            number = as_number(row.cells[place])
+            number = as_number(cell)
             if number is None:
-                self._drop(row, "bad_score", str(row.cells[place]))
+                self._drop(row, "bad_score", str(cell))
                 return None
             scale = rules.gold_scale if part == "gold" else rules.score_scale
             top = 5.0 if scale == "0-5" else 1.0
             if not 0.0 <= number <= top:
-                self._drop(row, "score_out_of_range", str(row.cells[place]))
+                self._drop(row, "score_out_of_range", str(cell))
                 return None
-            found[part] = number / top
-        raw = None if found["score"] is None else str(row.cells[self.columns.parts["score"]]).strip()
-        return _Numbers(found["score"], raw, found["negative_score"], found["gold"])
+            found[slot] = number / top
+            if slot == 0:
+                raw = str(cell).strip()
+        return _Numbers(found[0], raw, found[1], found[2])
 
 
 def is_missing(cell: object) -> bool:
     """Whether a score cell says nothing: null, blank, or a float that is not a number."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return isinstance(cell, str) and cell.strip().casefold() in {"", "null", "none", "nan", "na", "n/a"}
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return (
+        cell is None
+        or (isinstance(cell, str)
+        and cell.strip().casefold() in {"", "null", "none", "nan", "na", "n/a"})
+    )
 
 
 def as_number(cell: object) -> float | None:
     """Return a finite number, also when it is written as text (official label files do that), or None."""
-    if isinstance(cell, bool) or not isinstance(cell, int | float | str):
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    if isinstance(cell, bool) or not isinstance(cell, int | str):
         return None
     if isinstance(cell, str) and "_" in cell:  # Python reads "1_0" as ten
         return None

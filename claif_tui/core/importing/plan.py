@@ -88,7 +88,7 @@ def make_plan(path: Path, options: ImportOptions, progress: ProgressFn | None = 
 def survey(plan: Plan, rows: Iterator[Row]) -> tuple[PairRules, list[str]]:
     """Look at the numbers of ``rows`` and decide how they are read."""
     found = Survey(plan.columns)
-    if Survey.needed(plan.columns):
+    if Survey.needed(plan.columns, plan.options):
         for row in rows:
             found.add(row)
     return found.rules(str(plan.facts.path), plan.guess.layout, plan.options)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STSB_COLUMNS = ("genre", "file", "year", "id", "score", "sentence1", "sentence2")
 _PARQUET_BATCH = 4096
+_DECODE = json.JSONDecoder().decode
 
 
 class Row(NamedTuple):
@@ -147,7 +148,7 @@ def _csv_refusal(facts: FileFacts, line: int, why: str) -> InputError:
 def json_object(text: str) -> dict[str, object] | str | None:
     """Return the object or the string that one JSON line holds, or None."""
     try:
-        value = json.loads(text)
+        value = _DECODE(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict | str) else None
@@ -156,16 +157,15 @@ def json_object(text: str) -> dict[str, object] | str | None:
 def _jsonl_rows(facts: FileFacts, layout: Layout) -> Iterator[Row]:
     columns = layout.columns
     for line, text in open_lines(facts):
-        if not text.strip():
-            yield Row(line, ())
-            continue
         value = json_object(text)
         if isinstance(value, dict):
             yield Row(line, [value.get(name) for name in columns])
-        elif isinstance(value, str):
-            yield Row(line, (value,) if len(columns) == 1 else (text,), "" if len(columns) == 1 else "not_json")
-        else:
+        elif isinstance(value, str) and len(columns) == 1:
+            yield Row(line, (value,))
+        elif text.strip():
             yield Row(line, (text,), "not_json")
+        else:
+            yield Row(line, ())
 
 
 def open_parquet(facts: FileFacts) -> pyarrow.parquet.ParquetFile:

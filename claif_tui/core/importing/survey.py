@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from claif_tui.core.errors import InputError
 from claif_tui.core.importing.columns import Columns
-from claif_tui.core.importing.extract import PairRules, as_number, is_missing
+from claif_tui.core.importing.extract import PairRules, as_number
 from claif_tui.core.importing.names import Part
 from claif_tui.core.importing.readers import Layout, Row
 from claif_tui.core.importing.types import ImportOptions
@@ -58,26 +58,26 @@ class Survey:
     """Collects the numbers of all rows, then decides how they are read."""
 
     def __init__(self, columns: Columns) -> None:
-        self._columns = columns
         self._scores = _Range()
         self._gold = _Range()
+        into: dict[Part, _Range] = {"score": self._scores, "negative_score": self._scores, "gold": self._gold}
+        self._places = [(columns.parts[part], found) for part, found in into.items() if part in columns.parts]
 
     @staticmethod
-    def needed(columns: Columns) -> bool:
-        """Whether there are any numbers to look at."""
+    def needed(columns: Columns, options: ImportOptions) -> bool:
+        """Whether there are any numbers to look at, and anything to find out from them."""
+        if options.score_scale is not None and options.smoothed is not None:
+            return False
         return bool({"score", "negative_score", "gold"} & set(columns.parts))
 
     def add(self, row: Row) -> None:
         """Look at one row."""
         if row.problem or not row.cells:
             return
-        for part, into in _INTO:
-            place = self._columns.parts.get(part)
-            if place is None or is_missing(row.cells[place]):
-                continue
+        for place, into in self._places:
             number = as_number(row.cells[place])
             if number is not None:
-                (self._gold if into == "gold" else self._scores).add(number, row.line)
+                into.add(number, row.line)
 
     def rules(self, where: str, layout: Layout, options: ImportOptions) -> tuple[PairRules, list[str]]:
         """Return how to read the numbers and what to say about it.
@@ -127,9 +127,6 @@ class Survey:
                 )
         notes.append(f"{what} are on {scale} ({why})" + (", stored divided by 5" if scale == "0-5" else ""))
         return scale
-
-
-_INTO: tuple[tuple[Part, str], ...] = (("score", "scores"), ("negative_score", "scores"), ("gold", "gold"))
 
 
 def smoothed_sources(sources: Iterable[Source]) -> frozenset[int]:
