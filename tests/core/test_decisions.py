@@ -267,7 +267,7 @@ def test_rebuild_puts_right_what_was_damaged(store: Store) -> None:
 # -- against a model --------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     author: str
     action: str
