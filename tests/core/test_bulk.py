@@ -45,6 +45,14 @@ def indexes(store: Store) -> set[str]:
         }
 
 
+def indexed(store: Store) -> int:
+    """How many pairs the search index itself holds, visible or not."""
+    with store.read() as conn:
+        return int(
+            conn.execute("SELECT count(*) FROM pairs_fts WHERE pairs_fts MATCH 'generated'").fetchone()[0]
+        )
+
+
 def stored(store: Store) -> list[tuple[object, ...]]:
     """All pairs but for ids and times."""
     return [
@@ -137,6 +145,7 @@ def test_a_load_that_fails_leaves_nothing(store: Store, fault: str) -> None:
     with store.read() as conn:
         for table, expected in (("pairs", 10), ("scores", 10), ("loads", 0)):
             assert conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == expected
+    assert indexed(store) == 10
     BulkLoader(store).load(source, rows(150))
     assert store.pairs.count(PairQuery(search='"generated 77"')) == 1
     assert store.pairs.counts().total == 160
@@ -177,6 +186,7 @@ def test_a_killed_load_is_taken_back_at_the_next_start(store: Store, stage: str,
         assert "taken back" in notice
         assert again.pairs.counts().total == 11
         assert again.sources.list() == []
+        assert indexed(again) == 11
         assert fetch(again, later).text_a == "seed 900 sentence ."
         assert again.pairs.count(PairQuery(search='"generated 77"')) == 0
         assert again.pairs.count(PairQuery(search='"seed 900"')) == 1
