@@ -65,7 +65,7 @@ def guarded(work: Callable[[], object], *, as_json: bool = False) -> int:
     except ClaifError as error:
         return _fail(error, as_json)
     except click.exceptions.Abort as error:
-        if isinstance(error.__cause__, EOFError):
+        if isinstance(error.__context__, EOFError):
             return _fail(UsageError("no answer was given", "Add --yes to go on without a question."), as_json)
         _say("Interrupted.")
         return 130

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from claif_tui import __version__
 from claif_tui.cli import diagnostics
 from claif_tui.core.errors import UsageError
 
@@ -99,7 +100,7 @@ def _open(ctx: click.Context, folder: Path | None) -> int:
 @click.option(
     "-P", "--project", type=click.Path(path_type=Path), metavar="DIR", help="Project folder.  [default: .]"
 )
-@click.version_option(package_name="claif-tui", prog_name="claif-tui")
+@click.version_option(__version__, prog_name="claif-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context, project: Path | None) -> int | None:
     """Build training data for sentence embeddings from LLM feedback, and show that it is good."""

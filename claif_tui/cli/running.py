@@ -217,7 +217,8 @@ def detach(folder: Path, argv: list[str]) -> int:
     log = folder / "generate.log"
     with log.open("ab") as sink:
         child = subprocess.Popen(
-            [sys.executable, "-m", "claif_tui", *argv],
+            # -P: a file where the user stands must not be taken for a module of ours.
+            [sys.executable, "-P", "-m", "claif_tui", *argv],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

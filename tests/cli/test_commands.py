@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from claif_tui.cli.commands import score as score_command
+from claif_tui.cli.main import COMMANDS
 from claif_tui.core.store.store import Store
 from tests.cli.conftest import Cli
 from tests.conftest import ROOT
@@ -325,11 +326,6 @@ def test_words_that_are_no_command(tmp_path: Path, cli: Cli, monkeypatch: pytest
     assert cli("status", "--nope").code == 2
 
 
-def test_readme_and_help_know_the_same_commands() -> None:
-    from claif_tui.cli.main import COMMANDS
-
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("no README yet")
-    text = readme.read_text("utf-8")
+def test_every_command_is_documented() -> None:
+    text = "".join(path.read_text("utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     assert [name for name in COMMANDS if f"claif-tui {name}" not in text] == []

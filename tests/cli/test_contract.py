@@ -163,7 +163,25 @@ def test_money_is_asked_about_on_a_terminal(seeded: Path, llm_server: Start) -> 
     assert json.loads(yes.out)["answered"] == 12
 
 
-def test_hash_seeds_and_concurrency_do_not_show_in_an_export(tmp_path: Path, llm_server: Start) -> None:
+def test_a_lost_terminal_pauses_a_run(seeded: Path, llm_server: Start) -> None:
+    server = llm_server(options={"latency": 0.15})
+    words = generate(seeded, server, "--yes", "--concurrency", 2)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "claif_tui", *map(str, words)])
+    until(lambda: len(server.log()) >= 4)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) in (129, 141)
+    with Store.open(seeded) as store:
+        assert store.calls.totals().answered == len(server.log())
+        assert store.runs.active() is None
+        assert store.runs.list(1)[0].state == "stopped"
+
+
+def test_hash_seeds_and_concurrency_do_not_show_in_an_export(
+    tmp_path: Path, llm_server: Start, cli: Cli
+) -> None:
     server = llm_server()
     seeds = tmp_path / "seeds.txt"
     seeds.write_text("".join(f"the cat number {n} sits on a red mat .\n" for n in range(12)))
@@ -171,15 +189,12 @@ def test_hash_seeds_and_concurrency_do_not_show_in_an_export(tmp_path: Path, llm
     for hash_seed, concurrency in (("1", 1), ("2", 16)):
         folder = tmp_path / f"p{hash_seed}"
         env = {"PYTHONHASHSEED": hash_seed}
-        for words in (
-            ["init", folder],
-            ["import", "-P", folder, seeds],
-            generate(folder, server, "--yes", "--concurrency", concurrency),
-            ["review", "accept", "-P", folder, "--filter", "score >= 0"],
-            ["export", "-P", folder, "--format", "dino"],
-        ):
-            done = finish(child(*words, env=env))
-            assert done.code == 0, done.err
+        assert cli("init", folder).code == cli("import", "-P", folder, seeds).code == 0
+        ran = finish(child(*generate(folder, server, "--yes", "--concurrency", concurrency), env=env))
+        assert ran.code == 0, ran.err
+        assert cli("review", "accept", "-P", folder, "--filter", "score >= 0").code == 0
+        exported = finish(child("export", "-P", folder, "--format", "dino", env=env))
+        assert exported.code == 0, exported.err
         written.append((folder / "exports" / "dino.jsonl").read_bytes())
     assert written[0] == written[1]
     assert written[0]

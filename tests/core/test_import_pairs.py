@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claif_tui.core.errors import InputError, UsageError
+from claif_tui.core.errors import InputError, MissingExtraError, UsageError
 from claif_tui.core.export import write_export
 from claif_tui.core.importing import load_pairs
-from claif_tui.core.importing.extract import as_number
-from claif_tui.core.importing.plan import preview
+from claif_tui.core.importing.extract import PairRules, as_number
+from claif_tui.core.importing.plan import make_plan, preview
 from claif_tui.core.importing.run import import_file
 from claif_tui.core.importing.survey import smoothed_sources
 from claif_tui.core.importing.types import ImportOptions, ImportReport, Progress
@@ -297,12 +301,81 @@ def test_a_large_load_that_is_cancelled_leaves_nothing(store: Store, files: Path
     assert import_file(store, path, PAIRS).tally.unique == 8999
 
 
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from claif_tui.core.importing import load_pairs
+from claif_tui.core.importing.run import import_file
+from claif_tui.core.importing.types import ImportOptions
+from claif_tui.core.store import bulk
+from claif_tui.core.store.store import Store
+
+bulk.SMALL = load_pairs.SMALL = 50
+bulk.CHUNK = 64
+
+def tick(progress):
+    if progress.stage == "importing" and progress.rows > 3000:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with Store.open(Path(sys.argv[1])) as store:
+    import_file(store, Path(sys.argv[2]), ImportOptions(role="pairs"), tick)
+"""
+
+
+def test_a_large_load_that_is_killed_is_taken_back(tmp_path: Path, files: Path) -> None:
+    folder, path = tmp_path / "killed", big_file(files, 5000)
+    Store.create(folder).close()
+    done = subprocess.run([sys.executable, "-c", _KILLED, folder, path], capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with Store.open(folder) as store:
+        assert any("was cut off" in notice for notice in store.notices)
+        assert (store.pairs.counts().total, store.sources.list()) == (0, [])
+        assert import_file(store, path, PAIRS).tally.unique == 4999
+
+
 def test_preview_of_pairs_agrees_with_the_import(store: Store, files: Path) -> None:
     path = big_file(files)
     seen = preview(path, PAIRS)
     report = import_file(store, path, PAIRS)
     assert seen.tally == report.tally
     assert dict(seen.used) == {"first sentence": "text_a", "second sentence": "text_b", "AI score": "label"}
+
+
+_ALPHABET = st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00")
+_CELLS = st.text(_ALPHABET, min_size=1, max_size=20).map(lambda text: f"a{text}b")
+
+
+@given(
+    st.lists(st.tuples(_CELLS, _CELLS, st.floats(0, 1)), min_size=1, max_size=12),
+    st.sampled_from(["csv", "jsonl", "tsv"]),
+)
+def test_whatever_others_write_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, float]], form: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / f"rows.{form}"
+    names = ["sentence1", "sentence2", "score"]
+    if form == "tsv":
+        rows = [(a.replace("\t", " ").replace("\n", " "), b.translate({9: 32, 10: 32}), c) for a, b, c in rows]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if form == "csv":
+            csv.writer(file, lineterminator="\n").writerows([names, *rows])
+        elif form == "tsv":
+            file.writelines("\t".join(map(str, row)) + "\n" for row in [names, *rows])
+        else:
+            file.writelines(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
+    options = ImportOptions(role="pairs", format=form, score_scale="0-1", smoothed=False)  # type: ignore[arg-type]
+    plan = make_plan(path, options)
+    extractor, rules = plan.extractor(), PairRules(kind="llm")
+    found = [extractor.pair(row, rules) for row in plan.rows()]
+    assert [(pair.text_a, pair.text_b, pair.score) for pair in found if pair is not None] == rows
+
+
+def test_parquet_without_its_extra_names_the_install_line(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "rows.parquet").write_bytes(b"PAR1 and so on")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError) as caught:
+        preview(files / "rows.parquet", PAIRS)
+    assert caught.value.hint == "pip install 'claif-tui[parquet]'"
 
 
 @given(st.one_of(st.text(max_size=12), st.floats(), st.integers(), st.none(), st.booleans()))

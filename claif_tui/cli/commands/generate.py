@@ -17,6 +17,7 @@ from claif_tui.cli.shared import (
 from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from claif_tui.core.estimate import Plan
     from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
 
@@ -75,7 +76,7 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     plan = plan_of(store, ready, flags["limit"])
     lines = running.describe(ready, plan)
     if flags["dry_run"]:
-        return _show_plan(store, ready, lines, flags)
+        return _show_plan(store, ready, plan, lines, flags["as_json"])
     running.agree(ready, lines, flags["yes"])
     running.save_changes(store, ready)
     if flags["detach"]:
@@ -86,16 +87,14 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     return running.show_status(store, ended, flags["as_json"])
 
 
-def _show_plan(store: Store, ready: Ready, lines: list[str], flags: dict[str, Any]) -> int:
+def _show_plan(store: Store, ready: Ready, plan: Plan, lines: list[str], as_json: bool) -> int:
     from claif_tui.core.recipes import recipe_id
-    from claif_tui.core.session import plan_of
     from claif_tui.core.status import status
 
-    if not flags["as_json"]:
+    if not as_json:
         for line in lines:
             output.line(line)
         return 0
-    plan = plan_of(store, ready, flags["limit"])
     found = status(store, ready.recipe)
     output.document(
         {
