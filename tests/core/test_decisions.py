@@ -143,6 +143,11 @@ def test_a_wish_for_a_rescore_is_marked_fulfilled_and_withdrawn(store: Store) ->
     store.decisions.undo("bob")
     store.decisions.redo("bob")
     assert store.pairs.to_rescore(10) == []
+    store.decisions.rescore([5])
+    store.write(lambda conn: store.pairs.put_score(conn, 5, score=0.5, key="at once"))
+    store.decisions.undo()
+    store.decisions.redo()
+    assert store.pairs.to_rescore(10) == []
     assert store.decisions.rescore(PairQuery(filter="id > 10")).count == 2
     assert store.decisions.verify() == 0
 
