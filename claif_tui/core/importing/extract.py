@@ -215,10 +215,8 @@ def is_missing(cell: object) -> bool:
     """Whether a score cell says nothing: null, blank, or a float that is not a number."""
     if isinstance(cell, float):
         return math.isnan(cell)
-    return (
-        cell is None
-        or (isinstance(cell, str)
-        and cell.strip().casefold() in {"", "null", "none", "nan", "na", "n/a"})
+    return cell is None or (
+        isinstance(cell, str) and cell.strip().casefold() in {"", "null", "none", "nan", "na", "n/a"}
     )
 
 

@@ -154,7 +154,7 @@ def _refuse_kind(path: Path, info: os.stat_result) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise InputError(f"{path}: is not a regular file", "It is read twice: write the data to a file first.")
     if info.st_size == 0:
-        raise InputError(f"{path}: is empty")
+        raise InputError(f"{path}: is empty", "Expected one row per line; is this the right file?")
 
 
 def _refuse_binary(path: Path, head: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from claif_tui.core.errors import InputError
 from claif_tui.core.importing.columns import Columns, resolve
@@ -23,6 +24,7 @@ SAMPLE_ROWS = 20_000
 _EXACT_BYTES = 32 << 20
 _SNIFF_ROWS = 200
 _TICK = 2_000
+_ISSUES_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,48 +124,34 @@ def preview(
     plan = make_plan(path, options, progress)
     exact = plan.facts.size <= _EXACT_BYTES
     limit = None if exact else SAMPLE_ROWS
-    shown: list[tuple[int, tuple[str, ...]]] = []
     notes = list(plan.notes)
     rules: PairRules | None = None
     if options.role != "seeds":
         rules, said = survey(plan, islice(plan.rows(), limit))
         notes += said
-    extractor = plan.extractor()
-    seen: set[str] = set()
-    issues: list[Issue] = []
-    for row in islice(plan.rows("looking", progress), limit):
-        if len(shown) < first:
-            shown.append((row.line, tuple("" if cell is None else str(cell) for cell in row.cells)))
-        if rules is None:
-            seen.update(text_hash(text) for text, _ in extractor.texts(row))
-        else:
-            pair = extractor.pair(row, rules)
-            if pair is not None:
-                seen.add(text_hash(f"{pair.text_a}\n{pair.text_b}"))
-        if len(issues) < 200:
-            issues += extractor.issues
-        extractor.issues.clear()
-    tally = extractor.tally(len(seen), extractor.sentences - len(seen))
-    earlier = imported_before(plan, sources)
+    look = _look(plan, rules, islice(plan.rows("looking", progress), limit), first)
+    tally = look.tally
     refusal, hint = plan.split.refusal, plan.split.hint
     if not refusal and not tally.sentences:
         error = nothing_usable(plan, tally)
         refusal, hint = error.message, error.hint
+    earlier = imported_before(plan, sources)
     if earlier is not None:
         notes.append(f"this file was imported on {earlier.created[:10]}: importing it again adds nothing")
+    layout = plan.guess.layout
     return Preview(
         path=path,
         role=options.role,
-        format=plan.guess.layout.format,
+        format=layout.format,
         format_reason=plan.guess.why,
         encoding=plan.facts.encoding,
-        columns=plan.guess.layout.columns,
-        used=plan.columns.used(plan.guess.layout.columns),
-        rows=tuple(shown),
+        columns=layout.columns,
+        used=plan.columns.used(layout.columns),
+        rows=look.rows,
         tally=tally,
-        issues=tuple(issues[:200]),
+        issues=look.issues,
         exact=exact,
-        share=min(1.0, extractor.rows / plan.total_rows),
+        share=min(1.0, tally.rows / plan.total_rows),
         split=plan.split.split,
         split_reason=plan.split.why,
         refusal=refusal,
@@ -171,6 +159,34 @@ def preview(
         notes=tuple(notes),
         sha256=plan.facts.sha256,
     )
+
+
+class _Look(NamedTuple):
+    """What going through some rows showed: the first ones as they are, the counts, the first dropped ones."""
+
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    tally: Tally
+    issues: tuple[Issue, ...]
+
+
+def _look(plan: Plan, rules: PairRules | None, rows: Iterator[Row], first: int) -> _Look:
+    """Do with ``rows`` what an import would, and keep nothing but figures; ``rules`` None means seeds."""
+    extractor = plan.extractor()
+    shown: list[tuple[int, tuple[str, ...]]] = []
+    issues: list[Issue] = []
+    seen: set[str] = set()
+    for row in rows:
+        if len(shown) < first:
+            shown.append((row.line, tuple("" if cell is None else str(cell) for cell in row.cells)))
+        if rules is None:
+            seen.update(text_hash(text) for text, _ in extractor.texts(row))
+        elif (pair := extractor.pair(row, rules)) is not None:
+            seen.add(text_hash("\x00".join((pair.text_a, pair.text_b, pair.hard_negative or ""))))
+        if len(issues) < _ISSUES_SHOWN:
+            issues += extractor.issues
+        extractor.issues.clear()
+    tally = extractor.tally(len(seen), extractor.sentences - len(seen))
+    return _Look(tuple(shown), tally, tuple(issues[:_ISSUES_SHOWN]))
 
 
 def nothing_usable(plan: Plan, tally: Tally) -> InputError:
