@@ -10,7 +10,7 @@ import pytest
 
 from claif_tui.cli import crash, diagnostics
 from claif_tui.cli.main import COMMANDS, group
-from tests.cli.conftest import Cli
+from tests.cli.conftest import ROOT, Cli
 
 
 def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
@@ -78,3 +78,11 @@ def test_an_unexpected_error_leaves_a_report_without_secrets(
 
 def test_scrubbing_leaves_ordinary_text() -> None:
     assert crash.scrub("a plain sentence, twice") == "a plain sentence, twice"
+
+
+def test_one_module_writes_to_each_stream() -> None:
+    for path in sorted((ROOT / "claif_tui" / "cli").rglob("*.py")):
+        text = path.read_text("utf-8")
+        assert ("sys.stdout.write" in text) == (path.name == "output.py")
+        assert ("sys.stderr.write" in text) == (path.name == "diagnostics.py")
+        assert "click.echo" not in text and "click.secho" not in text
