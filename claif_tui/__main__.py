@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 
 def main() -> None:
     """Run ``claif-tui`` with the process's arguments and exit with its code."""
+    _replace_closed_streams()
     from claif_tui.cli.main import run
 
     sys.exit(run(sys.argv[1:], open_app))
+
+
+def _replace_closed_streams() -> None:
+    """Let streams that the caller closed (``>&-``) lead nowhere, so that no file of ours gets their numbers."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (extra := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(extra)
+        sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
+        sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def open_app(project: Path | None) -> int:

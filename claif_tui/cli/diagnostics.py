@@ -79,6 +79,9 @@ def guarded(work: Callable[[], object], *, as_json: bool = False) -> int:
         return error.exit_code
     except output.PipeClosed:
         return PIPE_CLOSED
+    except BrokenPipeError:  # click writes --help past our output
+        output.discard()
+        return PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the outermost boundary: the user gets one line and a report
         return _crash(error, as_json)
 

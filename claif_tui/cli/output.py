@@ -9,9 +9,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from claif_tui.core.errors import ClaifError
 from claif_tui.core.text import cell_width, display_text
 
 _GAP = "  "
+
+
+class OutputError(ClaifError):
+    """Stdout takes no more: a full disk, mostly."""
+
+    exit_code = 1
+    title = "Output"
 
 
 class PipeClosed(Exception):
@@ -61,13 +69,16 @@ def _write(text: str) -> None:
         sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
         sys.stdout.flush()
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: the terminal is gone
-            raise
-        _discard()
-        raise PipeClosed from None
+        discard()
+        if error.errno in (errno.EPIPE, errno.EIO):  # EIO: the terminal is gone
+            raise PipeClosed from None
+        raise OutputError(
+            f"the result cannot be written to stdout: {error.strerror or error}",
+            "What the command did is done and kept. Make room, or send the output elsewhere.",
+        ) from None
 
 
-def _discard() -> None:
+def discard() -> None:
     """Send what is still buffered nowhere, so that the interpreter does not complain at its end."""
     with suppress(OSError):  # a stdout without a file, as in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,8 @@ def fatal_words(error: LLMError) -> str:
         "bad_request": "The endpoint refuses a parameter of the recipe",
         "connection": "The endpoint cannot be reached",
     }.get(error.reason, f"The endpoint fails ({error.reason})")
-    return f"{words}: {error.detail}. Nothing answered is lost; mend it and start again."
+    told = error.detail if error.detail.endswith((".", "?", "!")) else f"{error.detail}."
+    return f"{words}: {told} Nothing answered is lost; mend it and start again."
 
 
 def closing_words(state: EndState, progress: Progress) -> str:

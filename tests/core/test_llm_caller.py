@@ -139,9 +139,11 @@ async def test_a_server_without_usage_is_asked_again_at_once_and_charged_by_boun
     assert all(settled.cost_nano <= settled.reserved_nano for settled in done)
 
 
-async def test_an_endpoint_that_never_worked_is_given_up_after_one_call(llm_server: Factory) -> None:
+async def test_an_endpoint_that_never_worked_is_given_up_after_one_call_and_few_tries(
+    llm_server: Factory,
+) -> None:
     server, ledger = llm_server(faults=[{"kind": "html"}]), MemoryLedger()
-    async with calling(server, ledger, config=CallerConfig(tries=3, backoff_base=0.0)) as caller:
+    async with calling(server, ledger, config=CallerConfig(tries=6, backoff_base=0.0)) as caller:
         with pytest.raises(LLMError):
             await caller.call(request())
         assert caller.fatal is not None and caller.fatal.reason == "wrong_endpoint"

@@ -152,6 +152,23 @@ def test_a_cancelled_wait_gives_its_turn_on() -> None:
     in_no_time(work())
 
 
+def test_waits_that_are_called_off_together_end_quietly_and_leave_the_place_free() -> None:
+    async def work() -> None:
+        pace = Pace(1)
+        permit = await pace.acquire()
+        waiting = [asyncio.create_task(pace.acquire()) for _ in range(3)]
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        pace.release(permit)  # looks for the next in line before those called off have run
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
+        pace.release(await pace.acquire())
+        assert pace.in_flight == 0
+
+    in_no_time(work())
+
+
 def test_the_maximum_can_be_moved_while_running() -> None:
     async def work() -> None:
         pace = Pace(4)

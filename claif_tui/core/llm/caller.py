@@ -43,11 +43,14 @@ T = TypeVar("T")
 class CallerConfig:
     """``tries`` per call (429s do not count), backoff in seconds (doubling, with jitter), and when to give up.
 
+    ``first_tries`` holds while the endpoint has not answered once and is not to be reached, or sends web pages:
+    mostly the URL is wrong, and whoever typed it should hear so soon.
     ``give_up_after``: this many calls in a row that used up their tries, with no good answer between, stop
     everything: the endpoint is down, and the rest should stay unsent rather than fail one by one.
     """
 
     tries: int = 6
+    first_tries: int = 3
     backoff_base: float = 1.0
     backoff_max: float = 60.0
     give_up_after: int = 8
@@ -250,10 +253,10 @@ class Caller:
         if error.reason not in RETRYABLE:
             return None
         state.failures += 1
-        if state.failures < config.tries:
+        never = not self._answered and error.reason in ("not_json", "connection")
+        if state.failures < (min(config.tries, config.first_tries) if never else config.tries):
             return max(error.retry_after or 0.0, self._backoff(state.failures))
         self._exhausted += 1
-        never = not self._answered and error.reason in ("not_json", "connection")
         if never or self._exhausted >= config.give_up_after:
             reason: Reason = "wrong_endpoint" if error.reason == "not_json" else error.reason
             self.fatal = self.fatal or LLMError(reason, error.detail, status=error.status)

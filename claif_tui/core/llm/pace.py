@@ -184,7 +184,7 @@ class Pace:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self._give_back()
-            else:
+            elif future in self._waiting:  # _wake may have thrown it out already
                 self._waiting.remove(future)
             raise
 
