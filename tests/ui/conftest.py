@@ -122,9 +122,8 @@ async def type_text(pilot: AppPilot, text: str) -> None:
     """Type into the focused field as a terminal would paste it, then let the app react."""
     from textual import events
 
-    focused = pilot.app.focused
-    assert focused is not None, "no field has the focus"
-    focused.post_message(events.Paste(text))
+    assert pilot.app.focused is not None, "no field has the focus"
+    pilot.app.post_message(events.Paste(text))
     await pilot.pause()
 
 

@@ -86,7 +86,7 @@ class ProfileModal(ClaifModal[Profile | None]):
             profile = build(self._profile, self._texts, self._known)
             await self.shell.background(partial(settings.save_profile, profile))
         except ClaifError as error:
-            text = f"✗ {error.message} {error.hint}".rstrip()
+            text = f"✗ {error.message.removeprefix('--base-url: ')} {error.hint}".rstrip()
             self.query_one("#profile-problem", Static).update(safe.line(text))
             self.query_one("#profile-problem").scroll_visible(animate=False)
         else:

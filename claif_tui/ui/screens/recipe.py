@@ -222,9 +222,9 @@ class RecipeScreen(ClaifScreen):
         lines = lab.estimate_lines(self._estimate, budget)
         text.update(safe.block("\n".join(lines)))
         box.border_title = safe.line(f"Estimate · {self._estimate.seeds:,} seeds")
-        self.query_one("#form").border_subtitle = safe.line(
-            f"{self._estimate.calls:,} calls · {lab.cost_text(self._estimate)}"
-        )
+        roomy = self.has_class("-wide") and self.has_class("-tall")
+        brief = "" if roomy else f"{self._estimate.calls:,} calls · {lab.cost_text(self._estimate)}"
+        self.query_one("#form").border_subtitle = safe.line(brief)
 
     def _start_estimate(self) -> None:
         if self._counts[0]:

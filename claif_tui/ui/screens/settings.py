@@ -64,6 +64,7 @@ class SettingsScreen(ClaifScreen):
         super().__init__()
         self._settings: Settings | None = None
         self._names: list[str] = []
+        self._unkept: dict[str, tuple[Field, str]] = {}
 
     def body(self) -> ComposeResult:
         """List, card, fields."""
@@ -230,23 +231,26 @@ class SettingsScreen(ClaifScreen):
     def _edited(self, event: Field.Edited) -> None:
         if event.key == "theme":
             self.app.theme = event.text
-        self.run_worker(
-            self._keep(event.field, event.text),
-            group=f"setting-{event.key}",
-            exclusive=True,
-            exit_on_error=False,
-            description="keep a setting",
-        )
+        idle = not self._unkept
+        self._unkept[event.key] = (event.field, event.text)
+        if idle:
+            self.run_worker(self._keep(), group="keep", exit_on_error=False, description="keep settings")
 
-    async def _keep(self, field: Field, text: str) -> None:
+    async def _keep(self) -> None:
+        """Write what was edited, one after the other, the newest text of each field."""
         from claif_tui.core import settings
 
-        try:
-            await self.shell.background(partial(settings.change, field.key, text or None))
-        except ClaifError as error:
-            field.problem(error.message)
-        else:
-            field.problem("")
+        while self._unkept:
+            key, (field, text) = next(iter(self._unkept.items()))
+            try:
+                await self.shell.background(partial(settings.change, key, text or None))
+            except ClaifError as error:
+                problem = error.message
+            else:
+                problem = ""
+            if self._unkept[key][1] == text:
+                del self._unkept[key]
+                field.problem(problem)
 
     def copy_target(self) -> tuple[str, str] | None:
         """The base URL of the profile under the cursor."""

@@ -90,7 +90,7 @@ class Field(VerticalGroup):
         .label { width: 14; color: $text-muted; height: 1; }
         &:focus-within .label { color: $text-primary; text-style: bold; }
         &.-long .label { width: 1fr; }
-        .below { height: auto; padding-left: 14; display: none; }
+        .below { height: auto; padding-left: 2; display: none; }
         &.-long .below { padding-left: 0; }
         &.-problem .below, &.-note .below { display: block; }
         &.-problem .below { color: $text-error; }
