@@ -228,7 +228,7 @@ class ClaifApp(WorkerErrors, App[None]):
         """Leave; when a job is at work, ask what becomes of it."""
         from claif_tui.ui.quitting import ask_and_quit
 
-        if not self.jobs.busy():
+        if not self.jobs.live():
             self.exit()
             return
         self.run_worker(

@@ -40,8 +40,8 @@ class ConfirmModal(ClaifModal[bool]):
             if self._detail:
                 yield Static(safe.block(self._detail), classes="hint")
             with Horizontal(classes="buttons"):
-                yield Button(safe.line(f"n  {self._no}"), id="no")
-                yield Button(safe.line(f"y  {self._yes}"), id="yes")
+                yield Button(safe.line(f"n  {self._no}"), id="no", compact=True)
+                yield Button(safe.line(f"y  {self._yes}"), id="yes", compact=True)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -91,7 +91,7 @@ class ChooseModal(ClaifModal[str]):
                 label = safe.join(
                     (f"{choice.key}  {choice.label}", "bold"), f"   {choice.meaning}" if choice.meaning else ""
                 )
-                yield Button(label, name=choice.value, classes="choice")
+                yield Button(label, name=choice.value, classes="choice", compact=True)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
 
+StepState = Literal["done", "running", "next", "later"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """A project at one moment. ``recipe_problem`` is set when recipe.toml does not read."""
@@ -34,7 +37,7 @@ class Overview:
 class Step:
     """One step of the way from seeds to an export. ``go`` names the screen where it is done."""
 
-    state: Literal["done", "next", "later"]
+    state: StepState
     title: str
     detail: str
     hint: str = ""
@@ -86,12 +89,14 @@ def steps(view: Overview) -> list[Step]:
     out: list[Step] = []
     taken = False
     for title, done, detail, hint, go in rows:
+        running = title == "Generate" and status.active is not None
         # A recipe that was never saved holds nobody up: the defaults are a recipe.
-        waits = not done and not taken and (title != "Recipe" or bool(view.recipe_problem))
+        waits = not done and not running and not taken and (title != "Recipe" or bool(view.recipe_problem))
         waits = waits and (title != "Review" or pairs.pending > 0) and (title != "Export" or pairs.accepted > 0)
         taken = taken or waits
-        state: Literal["done", "next", "later"] = "done" if done else "next" if waits else "later"
-        out.append(Step(state=state, title=title, detail=detail, hint=hint if waits else "", go=go))
+        state: StepState = "running" if running else "done" if done else "next" if waits else "later"
+        shown = "running: 4 shows it" if running else hint if waits else ""
+        out.append(Step(state=state, title=title, detail=detail, hint=shown, go=go))
     return out
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from claif_tui.ui.dialogs import Choice, ChooseModal
-from claif_tui.ui.jobs import BUSY
+from claif_tui.ui.jobs import LIVE
 
 if TYPE_CHECKING:
     from claif_tui.ui.app import ClaifApp
@@ -19,62 +19,61 @@ WAIT_SECONDS = 20.0
 async def ask_and_quit(app: ClaifApp) -> None:
     """Ask what becomes of the busy jobs, do it, and leave unless the user would rather stay."""
     busy = app.jobs.busy()
-    detachable = all(job.can_detach for job in busy)
-    pausable = all(job.can_pause for job in busy)
-    names = ", ".join(job.title for job in busy)
-    choices = []
-    if pausable:
-        choices.append(
-            Choice(
-                key="p",
-                value="pause",
-                label="Pause and quit",
-                meaning="finish what is in flight; go on next time",
-            )
-        )
-    else:
-        choices.append(
-            Choice(key="s", value="stop", label="Stop and quit", meaning="what is done so far is kept")
-        )
-    if detachable:
-        choices.append(
-            Choice(
-                key="l",
-                value="detach",
-                label="Leave it running",
-                meaning="in a process of its own; the app attaches to it again",
-            )
-        )
-    choices.append(Choice(key="c", value="", label="Cancel", meaning="stay here"))
-    answer = await app.push_screen_wait(ChooseModal("Quit", f"Still at work: {names}.", choices))
-    if answer == "detach":
-        results = [await job.detach() for job in busy]
-        if not all(results):
-            app.say("It could not be handed over; nothing was stopped.", severity="error")
+    if busy:
+        answer = await app.push_screen_wait(ChooseModal("Quit", _question(busy), _choices(busy)))
+        if not answer:
             return
-    elif answer == "pause":
-        for job in busy:
-            job.pause()
-    elif answer == "stop":
-        for job in busy:
-            job.stop()
-    else:
-        return
-    if answer != "detach":
-        await _settled(app, busy)
+        if answer == "detach":
+            await _hand_over(app, busy)
+            return
+    await _settle(app)
     app.exit()
 
 
-async def _settled(app: ClaifApp, jobs: list[Job]) -> None:
-    """Wait until no job is at work any more."""
-    app.say("Finishing what is in flight…")
+def _question(busy: list[Job]) -> str:
+    return f"Still at work: {', '.join(job.title for job in busy)}."
+
+
+def _choices(busy: list[Job]) -> list[Choice]:
+    choices = []
+    if all(job.can_detach for job in busy):
+        meaning = "in a process of its own; the app shows it again"
+        choices.append(Choice(key="l", value="detach", label="Leave it running", meaning=meaning))
+    if all(job.can_pause for job in busy):
+        meaning = "finish what is in flight; go on next time"
+        choices.append(Choice(key="p", value="stop", label="Pause and quit", meaning=meaning))
+    else:
+        meaning = "what is done so far is kept"
+        choices.append(Choice(key="s", value="stop", label="Stop and quit", meaning=meaning))
+    return [*choices, Choice(key="c", value="", label="Cancel", meaning="stay here")]
+
+
+async def _hand_over(app: ClaifApp, busy: list[Job]) -> None:
+    """Let processes of their own go on with the jobs; stay when that fails, so that it is seen."""
+    app.say("Finishing what is in flight, then a process of its own goes on …")
+    for job in busy:
+        if not await job.detach():
+            app.say("It could not be handed over; it is paused, and nothing is lost.", severity="error")
+            return
+    await _settle(app)
+    app.exit()
+
+
+async def _settle(app: ClaifApp) -> None:
+    """Stop every job, paused ones too, and wait until what is in flight has landed."""
+    jobs = app.jobs.live()
+    if not jobs:
+        return
+    app.say("Finishing what is in flight …")
     settled = asyncio.Event()
 
     def look(_: Job) -> None:
-        if not any(job.state in BUSY for job in jobs):
+        if not any(job.state in LIVE for job in jobs):
             settled.set()
 
     stop = app.jobs.listen(look)
+    for job in jobs:
+        job.stop()
     look(jobs[0])
     try:
         await asyncio.wait_for(settled.wait(), WAIT_SECONDS)

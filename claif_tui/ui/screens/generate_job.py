@@ -1,4 +1,4 @@
-"""A generation run as a job of the app: it reads the pipeline's events into a `Flight`. No widget, no pipeline logic."""
+"""A generation run as a job of the app: it reads the pipeline's events into a `Flight`. No widget."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class GenerateJob(Job):
 
     kind = "generate"
     can_pause = True
+    can_detach = True
 
     def __init__(self, run: Steered, store: Store | None, title: str = "generate") -> None:
         super().__init__()
@@ -46,9 +47,17 @@ class GenerateJob(Job):
         self.store = store
         self.flight = Flight()
         self._run = run
+        self._over = asyncio.Event()
 
     async def work(self, app: ClaifApp) -> None:
         """Read events until the run ends; everything they tell is on disk already."""
+        try:
+            await self._read()
+        finally:
+            self._over.set()
+        app.changed()
+
+    async def _read(self) -> None:
         taken = 0
         async for event in self._run.events():
             self.flight.feed(event)
@@ -60,7 +69,6 @@ class GenerateJob(Job):
             taken += 1
             if taken % BREATH == 0:
                 await asyncio.sleep(0)
-        app.changed()
 
     def _progress(self, progress: Progress) -> None:
         state = self.state
@@ -97,3 +105,13 @@ class GenerateJob(Job):
         if self.state in ("running", "pausing", "paused"):
             self.report(state="stopping")
             self._run.stop()
+
+    async def detach(self) -> bool:
+        """Let what is in flight land, then let a process of its own go on with what is open."""
+        from claif_tui.ui.detaching import hand_over
+
+        if self.store is None:
+            return False
+        self.stop()
+        await self._over.wait()
+        return await hand_over(self.store.folder)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from claif_tui.core.models import Run
     from claif_tui.ui.overview import Overview, Step
 
-MARKS = {"done": ("✓", "$text-success"), "next": ("▸", "bold $primary"), "later": ("·", "$text-muted")}
+MARKS = {
+    "done": ("✓", "$text-success"),
+    "running": ("▶", "bold $primary"),
+    "next": ("▸", "bold $primary"),
+    "later": ("·", "$text-muted"),
+}
 RUN_MARKS = {"running": "▶", "paused": "‖", "stopped": "■", "finished": "✓", "failed": "✗"}
 BAR = 24
 """Cells of a bar."""
@@ -106,10 +111,15 @@ class ProjectScreen(ClaifScreen):
         from claif_tui.ui.overview import steps
 
         self.add_class("-open")
+        self.refresh_bindings()
         self.query_one("#facts").border_title = safe.line(f"Project {view.folder.name}")
         self.query_one("#facts-text", Static).update(safe.lines(*_facts(view)))
         self.query_one("#steps-text", Static).update(safe.lines(*_steps(steps(view))))
         self.query_one("#runs-text", Static).update(safe.lines(*_runs(view.runs)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is a next step only in a project."""
+        return self._view is not None if action == "next" else super().check_action(action, parameters)
 
     # -- actions -----------------------------------------------------------------------------------------
 
@@ -118,7 +128,6 @@ class ProjectScreen(ClaifScreen):
         from claif_tui.ui.overview import export_command, next_step
 
         if self._view is None:
-            self.action_demo()
             return
         step = next_step(self._view)
         if step is not None and step.go:
@@ -238,7 +247,7 @@ def _steps(rows: list[Step]) -> list[safe.Part]:
         )
         if step.hint:
             out.append(safe.join("    ", (step.hint, "bold $primary")))
-    if all(step.state != "next" for step in rows):
+    if all(step.state not in ("next", "running") for step in rows):
         out += ["", ("Nothing is waiting.", "$text-success")]
     return out
 

@@ -76,6 +76,8 @@ class RecipeScreen(ClaifScreen):
         Binding("ctrl+s", "save", "Save", id="recipe.save", tooltip="Write recipe.toml and keep the version"),
         Binding("right,greater_than_sign", "seed(1)", "Next seed", show=False, id="recipe.next"),
         Binding("left,less_than_sign", "seed(-1)", "Previous seed", show=False, id="recipe.previous"),
+        Binding("ctrl+d,pagedown", "scroll(8)", "Scroll the preview", show=False, id="recipe.pagedown"),
+        Binding("ctrl+u,pageup", "scroll(-8)", "Scroll it back", show=False, id="recipe.pageup"),
         Binding("down,j", "rate(1)", "Next rate", show=False, id="recipe.rate.next"),
         Binding("up,k", "rate(-1)", "Previous rate", show=False, id="recipe.rate.previous"),
         Binding("e,enter", "edit", "Edit", show=False, id="recipe.edit", tooltip="Go into the form"),
@@ -273,6 +275,10 @@ class RecipeScreen(ClaifScreen):
         """Choose the rate whose request is shown."""
         self._rate = max(0, min(self._rate + by, len(self.draft.recipe.rates) - 1))
         self._show_preview()
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the preview."""
+        self.query_one("#preview", VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def action_seed(self, by: int) -> None:
         """Step through the seeds."""
