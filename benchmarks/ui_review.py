@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textual import events
@@ -31,7 +32,7 @@ SIZE = (120, 40)
 class Watched(ClaifApp):
     """The app, saying when it has drawn."""
 
-    CSS_PATH = Path(sys.modules[ClaifApp.__module__].__file__ or "").with_name("app.tcss")
+    CSS_PATH = str(Path(sys.modules[ClaifApp.__module__].__file__ or "").with_name("app.tcss"))
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -65,12 +66,12 @@ async def measure(folder: Path) -> None:
         review = app.screen
         assert isinstance(review, ReviewScreen)
         while review.card.pair is None:
-            await asyncio.sleep(0.001)
+            await pilot.pause(0.001)
         app.drawn.clear()
         await app.drawn.wait()
         line("open Review: first pair and list painted", [(time.perf_counter() - start) * 1000], 500)
         while review.rows.loading_ids:
-            await asyncio.sleep(0.001)
+            await pilot.pause(0.001)
         line("open Review: all ids in the background", [(time.perf_counter() - start) * 1000])
         await pilot.pause(1.0)
         print(f"{'rows in the list':44}{review.rows.count:>9,}")
@@ -102,12 +103,15 @@ async def moves(app: Watched, review: ReviewScreen, name: str, count: int, way: 
     """Press a key many times, at human speed; return each time to paint."""
     times = []
     for _ in range(count):
-        before = review.rows.cursor
-        times.append(
-            await key(app, name, lambda before=before: (review.rows.cursor - before) * way > 0 and shown(review))  # type: ignore[misc]
-        )
+        ready = partial(went, review, review.rows.cursor, way)
+        times.append(await key(app, name, ready))
         await asyncio.sleep(0.02)
     return times
+
+
+def went(review: ReviewScreen, before: int, way: int) -> bool:
+    """Whether the cursor has left ``before`` that way, and its pair is shown."""
+    return (review.rows.cursor - before) * way > 0 and shown(review)
 
 
 def line(name: str, times: list[float], budget: float | None = None) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from claif_tui.core.models import NewPair, NewScore
 from claif_tui.core.store.store import Store
-
-HOSTILE = "[MASK] [/foo] [@click=app.quit]x[/] \x1b]52;c;aGk=\x07 \x9b31m \u202eabc 日本語 👩‍👩‍👧 a[i] [ x ] {masked}"
+from claif_tui.core.text import storable_text
+from tests.ui.hostile import HOSTILE
 
 FLUTE = "a man is playing a large flute ."
 TEXTS = (
-    (FLUTE, "a man played a wooden flute.", 0.4, 0.71, "same act, other tense; \"wooden\" is not in the first sentence"),
+    (FLUTE, "a man played a wooden flute.", 0.4, 0.71, 'same act, other tense; "wooden" is new'),
     (FLUTE, "a man is playing a big flute .", 0.1, 0.93, "the same, with another word for large"),
     (FLUTE, "A man sits in a large room .", 0.7, 0.33, ""),
     (FLUTE, "Put off steam", 0.8, 0.0, "nothing in common"),
@@ -27,7 +27,9 @@ def add_pairs(store: Store, rows: list[NewPair]) -> list[int]:
     return store.write(lambda conn: [store.pairs.add(conn, row)[0] for row in rows])
 
 
-def new_pair(text_a: str, text_b: str, rate: float, score: float | None, reason: str = "", n: int = 0) -> NewPair:
+def new_pair(
+    text_a: str, text_b: str, rate: float, score: float | None, reason: str = "", n: int = 0
+) -> NewPair:
     """Make one pair as a run would."""
     return NewPair(
         system="claif",
@@ -39,7 +41,9 @@ def new_pair(text_a: str, text_b: str, rate: float, score: float | None, reason:
         model="gpt-4o-mini-2024-07-18",
         recipe_id="7c1e00aa11bb",
         generate_key=f"{n:064x}",
-        score=None if score is None else NewScore(score=score, raw=f"{score}", scale="0-1", reason=reason or None),
+        score=None
+        if score is None
+        else NewScore(score=score, raw=f"{score}", scale="0-1", reason=reason or None),
     )
 
 
@@ -52,7 +56,10 @@ def make_project(folder: Path, *, extra: int = 0, hostile: bool = False) -> Path
             for n in range(extra)
         ]
         if hostile:
-            rows += [new_pair(HOSTILE, HOSTILE[::-1] + HOSTILE, 0.5, 0.5, HOSTILE, n=10_000 + n) for n in range(3)]
+            texts = [storable_text(text)[0] for text in HOSTILE]
+            rows += [
+                new_pair(text, f"{text} again", 0.5, 0.5, text, n=10_000 + n) for n, text in enumerate(texts)
+            ]
             rows.append(new_pair("x" * 10_000, "long " * 20_000, 0.5, 0.5, "y" * 5_000, n=20_000))
         add_pairs(store, rows)
     return folder

@@ -127,36 +127,33 @@ async def test_a_bulk_decision_on_the_filter_says_how_many(pairs: Path) -> None:
         assert "4 pairs accepted" in screen_text(pilot.app)
 
 
+async def draw(pilot: AppPilot, screen: ReviewScreen, size: str) -> None:
+    """Ask for a random sample of ``size`` pairs."""
+    await ask(pilot, "n", size)
+    await until(pilot, lambda: screen.sampled and screen.rows.count == int(size), "the sample")
+    await idle(pilot)
+
+
 async def test_a_sample_is_the_same_for_the_same_seed_and_gives_a_keep_rate(tmp_path: Path) -> None:
     folder = make_project(tmp_path / "p", extra=60)
-    drawn: list[list[int]] = []
-    for _ in range(2):
-        async with ClaifApp(folder).run_test(size=WIDE, notifications=True) as pilot:
-            screen = await review(pilot)
-            await pilot.press("n")
-            await until(pilot, lambda: isinstance(pilot.app.focused, Input), "the dialog")
-            field = pilot.app.focused
-            assert isinstance(field, Input)
-            field.clear()
-            await type_text(pilot, "many")
-            await pilot.press("enter")
-            await pilot.pause()
-            assert "The size is a whole number" in screen_text(pilot.app)
-            field.clear()
-            await type_text(pilot, "12")
-            await pilot.press("enter")
-            await until(pilot, lambda: screen.rows.count == 12 and screen.sampled, "the sample")
-            await idle(pilot)
-            drawn.append(list(screen.rows.ids))
-            if len(drawn) == 1:
-                await pilot.press(*"aaar")
-                await idle(pilot)
-            text = screen_text(pilot.app)
-            assert "sample of 12, seed 42" in text
-            assert "4 of 12" in text and "keep 75.0 % [30.1-95.4]" in text and "±3 %" in text
-            await pilot.press("escape")
-            await until(pilot, lambda: not screen.sampled and not screen.rows.loading_ids, "the whole list")
-    assert drawn[0] == drawn[1]
+    async with ClaifApp(folder).run_test(size=WIDE, notifications=True) as pilot:
+        screen = await review(pilot)
+        await ask(pilot, "n", "many")
+        assert "The size is a whole number" in screen_text(pilot.app)
+        await pilot.press("escape")
+        await draw(pilot, screen, "12")
+        drawn = list(screen.rows.ids)
+        await pilot.press(*"aaar")
+        await idle(pilot)
+    async with ClaifApp(folder).run_test(size=WIDE, notifications=True) as pilot:
+        screen = await review(pilot)
+        await until(pilot, lambda: screen.rows.count == 12, "the sample, again")
+        assert list(screen.rows.ids) == drawn
+        text = screen_text(pilot.app)
+        assert "sample of 12, seed 42" in text
+        assert "4 of 12" in text and "keep 75.0 % [30.1-95.4]" in text and "±3 %" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: not screen.sampled and screen.rows.count == 64, "what is pending")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +188,9 @@ async def test_export_writes_the_file_and_shows_the_funnel_with_its_dropped_rows
         assert f"{len(rows)} rows written" in screen_text(pilot.app)
         assert not {row["sentence2"] for row in rows} & {"Put off steam", "three kings are playing go ."}
         await pilot.press("j", "enter")
-        await until(pilot, lambda: "the score was given to another text" in screen_text(pilot.app), "dropped rows")
+        await until(
+            pilot, lambda: "the score was given to another text" in screen_text(pilot.app), "dropped rows"
+        )
         assert "three kings are playing go ." in screen_text(pilot.app)
         await pilot.press("escape", "escape")
         await idle(pilot)

@@ -12,7 +12,8 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from claif_tui.core.errors import StoreError
-from claif_tui.ui.widgets.row_list import Cell, RowList, fit
+from claif_tui.ui.widgets.row_list import RowList
+from claif_tui.ui.widgets.row_source import Cell, fit
 
 HOSTILE = "[MASK] [/foo] [@click=app.quit]x \x1b]52;c;aGk=\x07 \x9b31m \u202e \ud800 \n\t end"
 

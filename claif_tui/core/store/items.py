@@ -81,6 +81,19 @@ class ItemsRepo:
             failed=dict(sorted(failed.items())),
         )
 
+    def failed(self, scope: str, limit: int = 2_000) -> list[Item]:
+        """Return the failed items of ``scope`` in plan order."""
+        with self._store.read() as connection:
+            rows = connection.execute(
+                "SELECT seed_id, rate, copy, state, reason, pair_id FROM items"
+                " WHERE scope = ? AND state = 'failed' ORDER BY seed_id, rate, copy LIMIT ?",
+                (scope, limit),
+            ).fetchall()
+        return [
+            Item(seed_id=seed, rate=rate, copy=copy, state=state, reason=reason, pair_id=pair_id)
+            for seed, rate, copy, state, reason, pair_id in rows
+        ]
+
     @staticmethod
     def put(
         connection: sqlite3.Connection,

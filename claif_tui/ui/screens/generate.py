@@ -34,17 +34,18 @@ class GenerateScreen(ClaifScreen):
     place = "generate"
     CSS_PATH = "generate.tcss"
     HELP_TEXT: ClassVar[str] = """
-Generate asks the model for new sentences and then for their similarity to the seed. Answers appear as they stream in; a pair is
-on disk before it shows under Landed. A priced endpoint asks before the first request; the cap is never exceeded. Pausing lets what
-is in flight land. Nothing is asked twice: going on later, or after a crash, sends only what is missing. Failed calls are under
-Troubles with their reason and raw answer, and can be asked again alone. You can review what has landed while the run goes on.
+Generate asks the model for new sentences and then for their similarity to the seed. Answers appear as they stream \
+in; a pair is on disk before it shows under Landed. A priced endpoint asks before the first request; the cap is never \
+exceeded. Pausing lets what is in flight land. Nothing is asked twice: going on later, or after a crash, sends only \
+what is missing. What failed is under Troubles with its reason and raw answer, and can be asked again. You can review \
+what has landed while the run goes on.
 """
     BINDINGS = [
         Binding("g", "go_on", "Start/Resume", id="generate.go", tooltip="Start the run, or go on with it"),
         Binding("p", "pause", "Pause", id="generate.pause", tooltip="Let what is in flight land, start nothing new"),
         Binding("x", "stop", "Stop", id="generate.stop", tooltip="End the run; everything landed is kept"),
-        Binding("e", "troubles", "Troubles", id="generate.troubles", tooltip="Each failed call with its raw answer; ask again"),
-        Binding("enter", "open_pair", "Open pair", id="generate.open", tooltip="Open the pair under the cursor in Review"),
+        Binding("e", "troubles", "Troubles", id="generate.troubles", tooltip="What failed, with its raw answer"),
+        Binding("enter", "open_pair", "Open pair", id="generate.open", tooltip="Open this pair in Review"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
     # -- data ------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Read what could run, what runs elsewhere and what landed last; a run of this app brings its own news."""
+        """Read what could run, what runs elsewhere, what landed last; a run of this app brings its own news."""
         job = self.shell.jobs.latest("generate")
         self._job = job if isinstance(job, GenerateJob) and job.store is self.store else None
         if self.store is None:
@@ -117,7 +118,7 @@ Troubles with their reason and raw answer, and can be asked again alone. You can
         self._plan, self._failed = seen.plan, seen.failed
         if not seen.plan.seeds and not seen.landed:
             self._say(
-                "No seeds yet.\n\nPress 2 to import sentences; 3 then shows what would be sent for them; here, g starts."
+                "No seeds yet.\n\nPress 2 to import sentences; 3 shows what would be sent; here, g starts."
             )
             return
         self._say("")

@@ -11,7 +11,8 @@ from claif_tui.core.text import display_text
 from claif_tui.ui.base import WorkerErrors
 from claif_tui.ui.screens.generate_state import Landed
 from claif_tui.ui.widgets.pair_list import score_text
-from claif_tui.ui.widgets.row_list import Cell, RowList, fit
+from claif_tui.ui.widgets.row_list import RowList
+from claif_tui.ui.widgets.row_source import Cell, fit
 
 _FIXED = 15
 """Cells of cursor, score and rate."""

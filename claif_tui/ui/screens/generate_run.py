@@ -172,7 +172,7 @@ async def _agreed(screen: GenerateScreen, ready: _Ready, retrying: bool) -> bool
     cap = f"never more than {usd(ready.cap_nano or 0)}" if capped else "no cap is set: 3 sets one"
     price = ready.endpoint.price
     dated = f" (price of {price.as_of})" if price is not None else ": no price is known for this model"
-    detail = f"{ready.endpoint.name} · {ready.estimate}{dated} · {cap}"
+    detail = f"{ready.endpoint.name}\n{ready.estimate}{dated}\n{cap}"
     question = f"{ready.left:,} {what}. This may cost money."
     modal = ConfirmModal("Start", question, yes="Start", detail=detail)
     agreed = await screen.shell.push_screen_wait(modal)

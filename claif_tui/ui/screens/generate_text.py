@@ -125,13 +125,13 @@ def run_line(state: str, progress: Progress, before: int) -> Content:
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
     head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), f"  {done:,}/{progress.planned:,}")
+    spent = usd(progress.spent_nano) if progress.spent_nano or progress.cap_nano is not None else "free"
+    spent += "" if progress.cap_nano is None else f"/{usd(progress.cap_nano)}"
     if state not in LIVE_WORDS:
-        return safe.join(
-            head, f" · {word} · {money(progress)}   ", (ending_key(progress), "bold $text-primary")
-        )
+        return safe.join(head, f" · {word} · {spent}   ", (ending_key(progress), "bold $text-primary"))
     eta = f"ETA {clock(progress.eta_seconds)}" if state == "running" else word.split(":")[0]
-    pace = f" · {progress.per_second:,.0f}/s · {eta} · {money(progress)} · {limit(progress, before)}"
-    return safe.join(head, pace)
+    arrow = "▲" if progress.limit > before else "▼" if progress.limit < before else ""
+    return safe.join(head, f" · {progress.per_second:,.0f}/s · {eta} · {spent} · limit {progress.limit}{arrow}")
 
 
 def idle_box(plan: Plan) -> Content:
@@ -140,8 +140,8 @@ def idle_box(plan: Plan) -> Content:
         run = plan.other
         return safe.lines(
             (f"▶ run {run.id} goes on elsewhere", "$text-success"),
-            f"{run.kind} · {run.state} · process {run.pid}",
-            f"on {run.host}",
+            f"{run.kind} · {run.state}",
+            f"process {run.pid} on {run.host}",
             (("g resumes it  " if run.state == "paused" else "p pauses it  ") + "x stops it", "$text-primary"),
         )
     if plan.problem:
@@ -189,8 +189,12 @@ def troubles_box(troubles: dict[str, int], failed: dict[str, int]) -> Content:
     ):
         count = max(troubles.get(reason, 0), failed.get(reason, 0))
         lost = failed.get(reason, 0)
-        fate = (f"{lost:,} failed", "$text-error") if lost else ("retried", "$text-muted")
-        rows.append(safe.join(f"{trouble_name(reason):<15}{count:>6,} ", fate))
+        fate = (
+            ("failed" if lost == count else f"{lost:,} lost", "$text-error")
+            if lost
+            else ("retried", "$text-muted")
+        )
+        rows.append(safe.join(f"{trouble_name(reason):<15}{count:>6,}  ", fate))
     return safe.lines(*rows) if rows else safe.line("none", "$text-muted")
 
 
@@ -200,7 +204,8 @@ def troubles_line(troubles: dict[str, int], failed: dict[str, int], dropped: dic
     for reason in sorted({*troubles, *failed}):
         count = max(troubles.get(reason, 0), failed.get(reason, 0))
         lost = failed.get(reason, 0)
-        parts.append(f"{trouble_name(reason)} {count:,}" + (f" ({lost:,} failed)" if lost else ""))
+        fate = "" if not lost else " failed" if lost == count else f" ({lost:,} lost)"
+        parts.append(f"{trouble_name(reason)} {count:,}{fate}")
     drops = [f"{name} {count:,}" for name, count in dropped.items()]
     left = (
         safe.line("! " + " · ".join(parts) + " (e)", "$text-warning")

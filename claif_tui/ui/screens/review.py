@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
@@ -17,6 +16,7 @@ from claif_tui.core.models import Action, Pair, PairQuery
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifScreen
 from claif_tui.ui.screens import review_decide
+from claif_tui.ui.screens.review_bindings import REVIEW_BINDINGS
 from claif_tui.ui.screens.review_keys import KeyQueue
 from claif_tui.ui.screens.review_source import Glance, QueueSource, glance, query_words, session_words
 from claif_tui.ui.widgets.pair_card import EditArea, PairCard, status_line
@@ -41,40 +41,13 @@ class ReviewScreen(ClaifScreen):
     place = "review"
     CSS_PATH = "review.tcss"
     HELP_TEXT: ClassVar[str] = """
-Review shows one pair at a time: the seed, the generated sentence with what is new in it, the score and its reason. a and r decide
-and go on; every decision is on disk before the next pair shows, is kept with your name, and u takes back your last one, even after a
-restart. An edit makes the score stale: such a pair is left out of exports until s asks again or = sets a score by hand. f narrows
-the list, / searches, o sorts, n draws a random sample for a keep rate with its interval. space marks; A and R decide all marked
-pairs, or all in the list, after asking. x exports.
+Review shows one pair at a time: the seed, the generated sentence with what is new in it, the score and its reason. \
+a and r decide and go on; every decision is on disk before the next pair shows, is kept with your name, and u takes \
+back your last one, even after a restart. An edit makes the score stale: such a pair is left out of exports until s \
+asks again or = sets a score by hand. f narrows the list, / searches, o sorts, n draws a random sample for a keep \
+rate with its interval. space marks; A and R decide all marked pairs, or all in the list, after asking. x exports.
 """
-    BINDINGS = [
-        Binding("a", "decide('accept')", "Accept", id="review.accept", tooltip="Accept the pair and go on"),
-        Binding("r", "decide('reject')", "Reject", id="review.reject", tooltip="Reject the pair and go on"),
-        Binding("e", "edit", "Edit", id="review.edit", tooltip="Edit the generated sentence in place"),
-        Binding("s", "rescore", "Rescore", id="review.rescore", tooltip="Ask the model for the score of the text as it is now"),
-        Binding("u", "undo", "Undo", id="review.undo", tooltip="Take back your last decision, a bulk one as a whole"),
-        Binding("f", "filter", "Filter", id="review.filter", tooltip="Show only pairs that match an expression"),
-        Binding("slash", "search", "Search", key_display="/", id="review.search", tooltip="Full-text search in both sentences"),
-        Binding("U", "redo", "Redo", show=False, id="review.redo", tooltip="Do again what was undone"),
-        Binding("A", "bulk('accept')", "Accept all", show=False, id="review.accept-all", tooltip="Accept all marked pairs, or all in the list; asks first"),
-        Binding("R", "bulk('reject')", "Reject all", show=False, id="review.reject-all", tooltip="Reject all marked pairs, or all in the list; asks first"),
-        Binding("equals_sign", "set_score", "Set score", show=False, key_display="=", id="review.set-score", tooltip="Set the score by hand"),
-        Binding("o", "sort", "Sort", show=False, id="review.sort", tooltip="Order by score, mask rate, length, age, or disagreement with the encoder"),
-        Binding("n", "sample", "Sample", show=False, id="review.sample", tooltip="Review a random sample and estimate the keep rate"),
-        Binding("l", "lineage", "Lineage", show=False, id="review.lineage", tooltip="Everything this pair came from and went through"),
-        Binding("x", "export", "Export", show=False, id="review.export", tooltip="Write the dataset and show what each rule drops"),
-        Binding("space", "mark", "Mark", show=False, id="review.mark", tooltip="Mark the pair for A and R"),
-        Binding("escape", "clear", "Clear", show=False, id="review.clear", tooltip="Unmark all; then leave the sample; then clear the search"),
-        Binding("tab", "toggle_list", "List", show=False, id="review.list", tooltip="Show or hide the list"),
-        Binding("j,down", "move(1)", "Next", show=False, id="review.next", tooltip="Next pair"),
-        Binding("k,up", "move(-1)", "Previous", show=False, id="review.previous", tooltip="Previous pair"),
-        Binding("ctrl+d,pagedown", "half_page(1)", "Page down", show=False, id="review.pagedown"),
-        Binding("ctrl+u,pageup", "half_page(-1)", "Page up", show=False, id="review.pageup"),
-        Binding("home,g", "first", "First", show=False, id="review.first"),
-        Binding("end,G", "last", "Last", show=False, id="review.last"),
-        Binding("J", "scroll_card(3)", "Scroll down", show=False, id="review.card-down", tooltip="Scroll a long pair"),
-        Binding("K", "scroll_card(-3)", "Scroll up", show=False, id="review.card-up", tooltip="Scroll a long pair"),
-    ]  # fmt: skip
+    BINDINGS = REVIEW_BINDINGS
 
     def __init__(self) -> None:
         super().__init__()

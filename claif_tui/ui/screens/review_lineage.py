@@ -82,13 +82,15 @@ def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:
 
 def _call_rows(call: Call) -> list[tuple[str, str]]:
     model = call.model_returned or call.model
+    other = f", asked for {call.model}" if model != call.model else ""
+    tries = "1 try" if call.tries == 1 else f"{call.tries} tries"
+    took = f", {call.latency_ms:,} ms" if call.latency_ms is not None else ""
     rows = [
-        ("model", f"{model} @ {call.profile} ({call.api})" + (f", asked for {call.model}" if model != call.model else "")),
-        ("sent", f"{call.sent_at}, {call.tries} {'try' if call.tries == 1 else 'tries'}"
-         + (f", {call.latency_ms:,} ms" if call.latency_ms is not None else "")),
+        ("model", f"{model} @ {call.profile} ({call.api}){other}"),
+        ("sent", f"{call.sent_at}, {tries}{took}"),
         ("prompt", _prompt(call.prompt)),
         ("parameters", call.params),
-    ]  # fmt: skip
+    ]
     if call.reasoning:
         rows.append(("reasoning", call.reasoning))
     if call.raw is not None:

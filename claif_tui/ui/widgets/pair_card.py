@@ -148,7 +148,8 @@ class PairCard(VerticalScroll):
         &.-editing > #card-rest { display: block; }
         & > #card-edit { height: auto; display: none; }
         & #card-edit-label { width: 11; height: 1; color: $text-primary; }
-        & EditArea { width: 1fr; height: auto; min-height: 1; max-height: 8; border: none; padding: 0; background: $panel; }
+        & EditArea { width: 1fr; height: auto; min-height: 1; max-height: 8; }
+        & EditArea { border: none; padding: 0; background: $panel; }
         & EditArea:focus { border: none; }
         &.-editing > #card-edit { display: block; }
     }

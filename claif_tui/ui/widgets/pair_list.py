@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from claif_tui.core.models import Pair
 from claif_tui.ui.base import WorkerErrors
-from claif_tui.ui.widgets.row_list import Cell, RowList, fit
+from claif_tui.ui.widgets.row_list import RowList
+from claif_tui.ui.widgets.row_source import Cell, fit
 
 STATUS_LOOK: dict[str, tuple[str, str]] = {
     "pending": ("●", "$text-muted"),

@@ -7,94 +7,37 @@ belongs to a `RowSource`. No SQL, and nothing that blocks the event loop, may go
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic
 
-from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.worker import get_current_worker
 
 from claif_tui.core.errors import ClaifError
-from claif_tui.core.text import display_text
+from claif_tui.ui.widgets.line_view import LineView
+from claif_tui.ui.widgets.row_source import (
+    PAGE,
+    Cell,
+    HasId,
+    LandedIds,
+    RowCache,
+    RowSource,
+    RowT,
+    index_near,
+    scroll_target,
+)
 
-PAGE = 200
-"""Rows fetched at once around what is in sight."""
-KEPT = 4_000
-"""Rows kept in memory; the least recently drawn go first."""
 EDGE = 20
 """How close to the edge of the fetched rows the view may come before the next page is fetched."""
 
-Cell = tuple[str, str]
-"""A piece of a line: its text, and the component class that styles it ("" for the plain style)."""
 
-
-class HasId(Protocol):
-    """Any row with an integer identity."""
-
-    @property
-    def id(self) -> int:
-        """The identity by which the cursor follows a row."""
-
-
-RowT = TypeVar("RowT", bound=HasId)
-RowT_co = TypeVar("RowT_co", bound=HasId, covariant=True)
-
-
-class RowSource(Protocol[RowT_co]):
-    """Where rows come from. All three are called in worker threads and may block."""
-
-    def first(self, limit: int) -> Sequence[RowT_co]:
-        """Return the first rows quickly, to be shown while ``ids`` still works; may be empty."""
-
-    def ids(self) -> array[int]:
-        """Return the ids of all rows in their order."""
-
-    def rows(self, ids: Sequence[int]) -> Sequence[RowT_co]:
-        """Return the rows with these ids, in any order; vanished ones are left out."""
-
-
-def fit(text: str, width: int) -> str:
-    """Return ``text`` as exactly ``width`` cells: padded, or cut with an ellipsis."""
-    if width <= 0:
-        return ""
-    text = text[: 4 * width + 8]
-    if cell_len(text) <= width:
-        return set_cell_size(text, width)
-    return set_cell_size(text, width - 1) + "…"
-
-
-def _index(ids: array[int], row_id: int, near: int) -> int | None:
-    """Return where ``row_id`` stands in ``ids``, looking around ``near`` first (all of 1.2 M take 10 ms)."""
-    for index in range(max(0, near - 2), min(len(ids), near + 3)):
-        if ids[index] == row_id:
-            return index
-    try:
-        return ids.index(row_id)
-    except ValueError:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """What a load brought: the ids, and where the cursor's row (by id) stands in them."""
-
-    ids: array[int]
-    anchor_id: int | None
-    anchor: int | None
-    complete: bool
-
-
-class RowList(ScrollView, Generic[RowT], can_focus=True):
+class RowList(LineView, Generic[RowT], can_focus=True):
     """A virtual list: one line per row, a cursor that keeps to its row by id.
 
     Subclasses write `draw` and name their cell styles in ``COMPONENT_CLASSES`` and ``DEFAULT_CSS``.
@@ -132,59 +75,46 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
     """
 
     @dataclass
-    class Highlighted(Message):
-        """The cursor stands on another row, or its row has arrived (``row`` is None until then)."""
+    class Said(Message):
+        """What every message of a list has: the list."""
 
         rows: RowList[HasId]
+
+        @property
+        def control(self) -> RowList[HasId]:
+            """The list."""
+            return self.rows
+
+    @dataclass
+    class Highlighted(Said):
+        """The cursor stands on another row, or its row has arrived (``row`` is None until then)."""
+
         row_id: int
         row: HasId | None
 
-        @property
-        def control(self) -> RowList[HasId]:
-            """The list."""
-            return self.rows
-
     @dataclass
-    class Selected(Message):
+    class Selected(Said):
         """Enter or a second click on a row."""
 
-        rows: RowList[HasId]
         row_id: int
 
-        @property
-        def control(self) -> RowList[HasId]:
-            """The list."""
-            return self.rows
-
     @dataclass
-    class Loaded(Message):
+    class Loaded(Said):
         """The ids are there; ``complete`` is False while only the first rows are."""
 
-        rows: RowList[HasId]
         count: int
         complete: bool
 
-        @property
-        def control(self) -> RowList[HasId]:
-            """The list."""
-            return self.rows
-
     @dataclass
-    class Failed(Message):
+    class Failed(Said):
         """The source could not be read; the list keeps what it had."""
 
-        rows: RowList[HasId]
         error: ClaifError
-
-        @property
-        def control(self) -> RowList[HasId]:
-            """The list."""
-            return self.rows
 
     @dataclass
     class _IdsLanded(Message):
         load: int
-        landed: _Ids
+        landed: LandedIds
         rows: Sequence[HasId]
 
     @dataclass
@@ -212,8 +142,7 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         """True while a load of ids is under way."""
         self._source: RowSource[RowT] | None = None
         self._ids: array[int] = array("q")
-        self._rows: OrderedDict[int, RowT] = OrderedDict()
-        self._gone: set[int] = set()
+        self._rows: RowCache[RowT] = RowCache()
         self._cursor = 0
         self._target: int | None = None
         self._to_top = True
@@ -223,7 +152,6 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         self._fetching = False
         self._fetch_due = False
         self._updated: set[int] = set()
-        self._cell_styles: dict[tuple[str, bool], Style] = {}
 
     # -- what is shown -------------------------------------------------------------------------------
 
@@ -267,12 +195,12 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         Rows that are not at hand, or no longer in memory, come from ``source``.
         """
         self._source = source or self._source
-        self._remember(rows)
-        self._take_ids(_Ids(ids, None, None, True))
+        self._rows.put(rows)
+        self._take_ids(LandedIds(ids, None, None, True))
 
     def update_rows(self, rows: Iterable[RowT]) -> None:
         """Put changed rows in place of the ones in memory and redraw the lines that show them."""
-        changed = {row.id for row in self._remember(rows)}
+        changed = self._rows.put(rows)
         if self._fetching:
             self._updated |= changed
         self._redraw(changed)
@@ -280,7 +208,6 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
     def forget(self) -> None:
         """Drop all rows in memory (many changed at once) and fetch what is in sight again."""
         self._rows.clear()
-        self._gone.clear()
         self._epoch += 1
         self._fetching = False
         self.refresh()
@@ -316,7 +243,7 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
     def visible_ids(self) -> list[int]:
         """The ids of the rows in sight, and of the one under the cursor."""
         top = self.scroll_offset.y
-        ids = list(self._ids[top : top + self._height])
+        ids = list(self._ids[top : top + self.lines_in_view])
         here = self.cursor_id
         return ids if here is None or here in ids else [here, *ids]
 
@@ -326,9 +253,9 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
 
     def index_of(self, row_id: int) -> int | None:
         """Return where a row stands, None if it is not in the list."""
-        return _index(self._ids, row_id, self._cursor)
+        return index_near(self._ids, row_id, self._cursor)
 
-    def move_to(self, index: int, *, top: bool = False) -> bool:
+    def move_to(self, index: int) -> bool:
         """Put the cursor on ``index`` (clamped) and bring it in sight; return whether it moved."""
         if not self._ids:
             return False
@@ -338,7 +265,7 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
             old, self._cursor = self._cursor, index
             self.refresh_line(old)
             self.refresh_line(index)
-        self._bring_in_sight(top=top)
+        self._bring_in_sight()
         if moved:
             self._say_highlighted()
             self._ask_for_rows()
@@ -358,11 +285,11 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
 
     def action_page(self, by: int) -> None:
         """Move the cursor by pages."""
-        self.move_to(self._cursor + by * max(1, self._height - 1))
+        self.move_to(self._cursor + by * max(1, self.lines_in_view - 1))
 
     def action_half_page(self, by: int) -> None:
         """Move the cursor by half pages."""
-        self.move_to(self._cursor + by * max(1, self._height // 2))
+        self.move_to(self._cursor + by * max(1, self.lines_in_view // 2))
 
     def action_first(self) -> None:
         """Go to the first row."""
@@ -410,18 +337,18 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
                 rows = source.first(PAGE)
                 if rows and not worker.is_cancelled:
                     few = array("q", [row.id for row in rows])
-                    found = None if anchor is None else _index(few, anchor, 0)
-                    self.post_message(self._IdsLanded(load, _Ids(few, anchor, found, False), rows))
+                    found = None if anchor is None else index_near(few, anchor, 0)
+                    self.post_message(self._IdsLanded(load, LandedIds(few, anchor, found, False), rows))
             ids = source.ids()
         except ClaifError as error:
             if not worker.is_cancelled:
                 self.post_message(self.Failed(self._as_base(), error))
             return
-        index = None if anchor is None else _index(ids, anchor, 0)
+        index = None if anchor is None else index_near(ids, anchor, 0)
         if index is None and first and anchor is not None and self._fallback is not None and ids:
             index = min(self._fallback(), len(ids) - 1)
         if not worker.is_cancelled:
-            self.post_message(self._IdsLanded(load, _Ids(ids, anchor, index, True), ()))
+            self.post_message(self._IdsLanded(load, LandedIds(ids, anchor, index, True), ()))
 
     def _on_row_list_failed(self) -> None:
         self.loading_ids = False
@@ -433,10 +360,10 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
             return
         if message.landed.complete:
             self.loading_ids = False
-        self._remember(message.rows)  # type: ignore[arg-type]
+        self._rows.put(message.rows)  # type: ignore[arg-type]
         self._take_ids(message.landed)
 
-    def _take_ids(self, landed: _Ids) -> None:
+    def _take_ids(self, landed: LandedIds) -> None:
         """Swap the ids; the cursor's row stays under the cursor and on its line of the screen."""
         before, old, top = self.cursor_id, self._cursor, self.scroll_offset.y
         jumping = self._target is not None or self._to_top
@@ -445,7 +372,7 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         if not jumping and self.follow and old == 0:
             index = 0
         elif wanted is not None:
-            index = landed.anchor if wanted == landed.anchor_id else _index(landed.ids, wanted, old)
+            index = landed.anchor if wanted == landed.anchor_id else index_near(landed.ids, wanted, old)
             if index is None and jumping and not landed.complete:
                 return  # the wanted row is further down: wait for all ids rather than show another place
         elif jumping:
@@ -465,19 +392,6 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
 
     # -- rows: fetched by page -----------------------------------------------------------------------
 
-    def _remember(self, rows: Iterable[RowT]) -> list[RowT]:
-        taken = list(rows)
-        for row in taken:
-            self._rows[row.id] = row
-            self._rows.move_to_end(row.id)
-            self._gone.discard(row.id)
-        while len(self._rows) > KEPT:
-            self._rows.popitem(last=False)
-        return taken
-
-    def _known(self, index: int) -> bool:
-        return self._ids[index] in self._rows or self._ids[index] in self._gone
-
     def _ask_for_rows(self) -> None:
         """Fetch soon; many asks in one turn of the loop become one."""
         if not self._fetch_due and self._source is not None:
@@ -490,13 +404,19 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
             return
         top = self.scroll_offset.y
         last = len(self._ids) - 1
-        near = (max(0, top - EDGE), top, self._cursor, top + self._height - 1, top + self._height + EDGE)
-        if all(self._known(min(index, last)) for index in near):
+        near = (
+            max(0, top - EDGE),
+            top,
+            self._cursor,
+            top + self.lines_in_view - 1,
+            top + self.lines_in_view + EDGE,
+        )
+        if all(self._rows.knows(self._ids[min(index, last)]) for index in near):
             return
         start = max(0, min(top, last) - PAGE // 2)
-        wanted = list(self._ids[start : start + self._height + PAGE])
+        wanted = list(self._ids[start : start + self.lines_in_view + PAGE])
         wanted += list(self._ids[max(0, self._cursor - EDGE) : self._cursor + EDGE])
-        missing = [i for i in dict.fromkeys(wanted) if i not in self._rows and i not in self._gone]
+        missing = [row_id for row_id in dict.fromkeys(wanted) if not self._rows.knows(row_id)]
         if not missing:
             return
         self._fetching = True
@@ -525,18 +445,12 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         self._fetching = False
         # A row that was updated while its page was read is newer than the page.
         fresh: list[RowT] = [row for row in message.rows if row.id not in self._updated]  # type: ignore[misc]
-        self._remember(fresh)
-        self._gone.update(row_id for row_id in message.asked if row_id not in self._rows)
+        self._rows.put(fresh)
+        self._rows.settle(message.asked)
         self._redraw(set(message.asked))
         if self.cursor_id in message.asked:
             self._say_highlighted()
         self._ask_for_rows()
-
-    # -- drawing -------------------------------------------------------------------------------------
-
-    @property
-    def _height(self) -> int:
-        return max(1, self.scrollable_content_region.height)
 
     def on_resize(self) -> None:
         """Fit the content to the new width and keep the cursor in sight."""
@@ -544,20 +458,10 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         self._bring_in_sight()
         self._ask_for_rows()
 
-    def notify_style_update(self) -> None:
-        """Forget styles that came from the old theme."""
-        super().notify_style_update()
-        self._cell_styles.clear()
-
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Fetch what comes into sight."""
         super().watch_scroll_y(old_value, new_value)
         self._ask_for_rows()
-
-    def watch_has_focus(self, value: bool) -> None:
-        """Redraw the cursor in its focused or blurred style only."""
-        self._cell_styles.clear()
-        super().watch_has_focus(value)
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view."""
@@ -565,45 +469,14 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
         width = self.scrollable_content_region.width
         if index >= len(self._ids):
             if y == 0 and not self._ids:
-                text = "reading …" if self.loading_ids else self.empty
-                return Strip([Segment(fit(text, width), self._style("row-list--dim", False))], width)
-            return Strip.blank(width, self._style("", False))
-        row = self._rows.get(self._ids[index])
-        at_cursor = index == self._cursor
+                return self.strip([("reading …" if self.loading_ids else self.empty, "row-list--dim")], width)
+            return self.strip((), width)
+        row_id, at_cursor = self._ids[index], index == self._cursor
+        row = self._rows.get(row_id)
         if row is None:
-            mark = "(no longer there)" if self._ids[index] in self._gone else "…"
-            return Strip([Segment(fit(mark, width), self._style("row-list--dim", at_cursor))], width)
-        return self._strip(self.draw(row, width, at_cursor=at_cursor), width, at_cursor)
-
-    def _strip(self, cells: Sequence[Cell], width: int, at_cursor: bool) -> Strip:
-        segments: list[Segment] = []
-        used = 0
-        for text, name in cells:
-            if used >= width:
-                break
-            safe = display_text(text, one_line=True)
-            size = cell_len(safe)
-            if used + size > width:
-                safe, size = fit(safe, width - used), width - used
-            segments.append(Segment(safe, self._style(name, at_cursor)))
-            used += size
-        if used < width:
-            segments.append(Segment(" " * (width - used), self._style("", at_cursor)))
-        return Strip(segments, width)
-
-    def _style(self, name: str, at_cursor: bool) -> Style:
-        key = (name, at_cursor)
-        style = self._cell_styles.get(key)
-        if style is None:
-            style = self.rich_style
-            if at_cursor:
-                style = self.get_component_rich_style("row-list--cursor")
-            if name:
-                style = style + self.get_component_rich_style(name, partial=True)
-            self._cell_styles[key] = style
-        return style
-
-    # -- helpers -------------------------------------------------------------------------------------
+            mark = "(no longer there)" if self._rows.is_gone(row_id) else "…"
+            return self.strip([(mark, "row-list--dim")], width, at_cursor)
+        return self.strip(self.draw(row, width, at_cursor=at_cursor), width, at_cursor)
 
     def _as_base(self) -> RowList[HasId]:
         return self  # type: ignore[return-value]
@@ -616,23 +489,14 @@ class RowList(ScrollView, Generic[RowT], can_focus=True):
     def _resize_content(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._ids))
 
-    def _bring_in_sight(self, *, top: bool = False) -> None:
-        height, offset = self._height, self.scroll_offset.y
-        margin = min(2, (height - 1) // 2)
-        if top:
-            target = self._cursor
-        elif self._cursor < offset + margin:
-            target = self._cursor - margin
-        elif self._cursor > offset + height - 1 - margin:
-            target = self._cursor - height + 1 + margin
-        else:
-            return
-        target = max(0, min(target, max(0, len(self._ids) - height)))
+    def _bring_in_sight(self) -> None:
+        offset = self.scroll_offset.y
+        target = scroll_target(offset, self._cursor, self.lines_in_view, len(self._ids))
         if target != offset:
             self.scroll_to(y=target, animate=False)
 
     def _redraw(self, ids: set[int]) -> None:
         top = self.scroll_offset.y
-        for index in range(top, min(top + self._height, len(self._ids))):
+        for index in range(top, min(top + self.lines_in_view, len(self._ids))):
             if self._ids[index] in ids:
                 self.refresh_line(index)

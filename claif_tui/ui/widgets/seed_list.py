@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from claif_tui.core.models import Seed, Split
 from claif_tui.ui import safe
 from claif_tui.ui.base import WorkerErrors
-from claif_tui.ui.widgets.row_list import Cell, RowList, fit
+from claif_tui.ui.widgets.row_list import RowList
+from claif_tui.ui.widgets.row_source import Cell, fit
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store

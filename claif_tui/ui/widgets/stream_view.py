@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from claif_tui.core.text import display_text
-from claif_tui.ui.widgets.row_list import fit
+from claif_tui.ui.widgets.row_source import fit
 
 
 @dataclass(slots=True)
