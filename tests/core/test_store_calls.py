@@ -261,6 +261,18 @@ async def test_the_books_balance_after_any_sequence(store: Store, run: Run) -> N
         check_books(store)
 
 
+async def test_a_failed_call_asked_again_by_another_recipe_is_that_ones_money(store: Store, run: Run) -> None:
+    assert await store.calls.reserve(new_call("k1", run.id, 100, "r1"), 1000)
+    await store.calls.fail("k1", "timeout", cost_nano=100)
+    assert await store.calls.reserve(new_call("k1", run.id, 80, "r2"), 1000)
+    assert store.ledger.get("r1") == Ledger(cap_nano=None, spent_nano=100, reserved_nano=0)
+    assert store.ledger.get("r2") == Ledger(cap_nano=None, spent_nano=0, reserved_nano=80)
+    await store.calls.answer("k1", raw="x", cost_nano=30)
+    assert store.ledger.get("r1") == Ledger(cap_nano=None, spent_nano=100, reserved_nano=0)
+    assert store.ledger.get("r2") == Ledger(cap_nano=None, spent_nano=30, reserved_nano=0)
+    assert store.ledger.spent() == store.calls.totals().cost_nano == 130
+
+
 async def test_many_calls_are_found_by_their_keys(store: Store, run: Run) -> None:
     keys = [f"{n:064x}" for n in range(1200)]
     await asyncio.gather(*(store.calls.reserve(new_call(key, run.id, 1)) for key in keys[:1100]))

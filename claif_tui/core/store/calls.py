@@ -47,7 +47,7 @@ _RESERVE = (
     f" VALUES ({', '.join('?' * len(_NEW))}, ?, ?, 'reserved') ON CONFLICT(key) DO NOTHING"
 )
 _REOPEN = (
-    "UPDATE calls SET state = 'reserved', run_id = ?, tries = tries + 1, reserved_nano = ?, sent_at = ?,"
+    "UPDATE calls SET state = 'reserved', recipe_id = ?, run_id = ?, tries = tries + 1, reserved_nano = ?, sent_at = ?,"
     " answered_at = NULL, reason = NULL, detail = NULL, raw = NULL, reasoning = NULL, finish_reason = NULL"
     " WHERE key = ? AND state = 'failed'"
 )
@@ -67,8 +67,9 @@ _CLOSE = (
 class CallsRepo:
     """Table ``calls`` (and ``lost_tries``). ``cost_nano`` of a call is the sum over all its tries.
 
-    For every recipe the ledger's ``spent_nano`` is the sum of its calls' ``cost_nano``, and its
-    ``reserved_nano`` the sum of their ``reserved_nano``.
+    ``recipe_id`` is who asked last. For every recipe the ledger's ``reserved_nano`` is the sum of its calls'
+    ``reserved_nano``, and ``spent_nano`` that of their ``cost_nano``, but for tries that another recipe paid
+    before: those stay on its own account. Over all recipes both sums are exact.
     """
 
     def __init__(self, store: Store) -> None:
@@ -90,7 +91,8 @@ class CallsRepo:
             if conn.execute(_RESERVE, row).rowcount == 1:
                 return True
             conn.execute(_KEEP_LOST, (new.key,))
-            again = conn.execute(_REOPEN, (new.run_id, new.reserve_nano, sent_at, new.key))
+            values = (new.recipe_id, new.run_id, new.reserve_nano, sent_at, new.key)
+            again = conn.execute(_REOPEN, values)
             if again.rowcount != 1:
                 raise StoreError(
                     f"Call {new.key[:12]} is answered or in flight already", "It is not sent again."
