@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from claif_tui.core.errors import StoreError
-from claif_tui.core.masking import has_mask
+from claif_tui.core.masking import has_mask, rate_text
 from claif_tui.core.models import Kind, Pair, Split, Status
 from claif_tui.core.zero_pairs import SPLIT_SALTS, draw_zero_pairs, ranks
 
@@ -112,8 +112,9 @@ def raw_options(statuses: Iterable[Status] | None = None) -> PostOptions:
 class Example:
     """One row of a training set. Scores are on 0..1; ``raw_score`` is the score before smoothing.
 
-    ``pair_id`` is the content address of the answer a generated pair came from; imported pairs have
-    "import-SOURCE-HASH", zero pairs "zero-HASH": none depends on when a row was made.
+    ``pair_id`` is the content address of the answer a generated pair came from, with a hash of the seed and rate it
+    was asked for; imported pairs have "import-SOURCE-HASH", zero pairs "zero-HASH": none depends on when a row was
+    made.
     """
 
     sentence1: str
@@ -473,7 +474,9 @@ def _example(pair: Pair, label: float, raw: float) -> Example:
 
 def _pair_id(pair: Pair) -> str:
     if pair.generate_key:
-        return pair.generate_key
+        # Versions of a recipe share answers, so the answer alone does not name the pair.
+        rate = "" if pair.rate is None else rate_text(pair.rate)
+        return f"{pair.generate_key}-{_digest(pair.split, pair.text_a, rate)[:4].hex()}"
     digest = _digest(pair.split, pair.text_a, pair.generated, pair.hard_negative or "")
     return f"import-{pair.source_id or 0}-{digest[:8].hex()}"
 

@@ -232,7 +232,10 @@ def test_pair_ids_name_content() -> None:
     generated = pair(0, "a", "b", 0.5)
     imported = pair(1, "c", "d", 0.5, seed_id=None, source_id=7)
     ids = [row.pair_id for row in run([generated, imported])[0]]
-    assert ids[0] == generated.generate_key
+    key, _, place = ids[0].partition("-")
+    assert (key, len(place)) == (generated.generate_key, 8)
+    elsewhere = replace(generated, text_a="another seed that got the same answer")
+    assert run([elsewhere])[0][0].pair_id != ids[0]
     assert ids[1].startswith("import-7-")
     assert [row.pair_id for row in run([replace(imported, id=99)])[0]] == ids[1:]
 

@@ -20,7 +20,9 @@ TABLES: tuple[str, ...] = (
         generated TEXT NOT NULL, hard_negative TEXT, rate REAL, occurrence INTEGER NOT NULL, masked TEXT,
         merged INTEGER NOT NULL, class INTEGER NOT NULL, model INTEGER, generate_key TEXT, gold REAL,
         negative_score REAL, length INTEGER NOT NULL, split INTEGER NOT NULL, created INTEGER NOT NULL) STRICT""",
-    "CREATE UNIQUE INDEX pairs_generate_key ON pairs(generate_key) WHERE generate_key IS NOT NULL",
+    # Versions of a recipe share answers: one answer may stand for another seed or rate in each of them.
+    """CREATE UNIQUE INDEX pairs_made ON pairs(generate_key, coalesce(seed_id, 0), coalesce(rate, -1))
+        WHERE generate_key IS NOT NULL""",
     "CREATE INDEX pairs_seed ON pairs(seed_id, rate, occurrence) WHERE seed_id IS NOT NULL",
     # Every score a pair was given. text: the text that was scored, NULL for the generated one.
     # after: the last decision before it, so that a later wish for a rescore is told from an older one.

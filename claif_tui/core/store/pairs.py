@@ -44,6 +44,9 @@ _INSERT = """INSERT INTO pairs (kind, system, seed_id, source_id, line, run_id, 
     created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING RETURNING id"""
 
+_KNOWN = """SELECT id FROM pairs WHERE generate_key = ?1 AND coalesce(seed_id, 0) = coalesce(?2, 0)
+    AND coalesce(rate, -1) = coalesce(?3, -1)"""
+
 # Generated before imported; then the order of the seeds or of the file. Never the order in which answers landed.
 _EXPORT_ORDER = """p.source_id IS NOT NULL, p.source_id, coalesce(p.seed_id, p.line), p.rate, p.occurrence,
     p.recipe_id, p.generate_key, p.id"""
@@ -60,14 +63,15 @@ class PairsRepo:
     def add(conn: sqlite3.Connection, row: NewPair) -> tuple[int, bool]:
         """Store one pair inside ``Store.write``; return its id and whether it is new.
 
-        A pair whose ``generate_key`` is known is not stored again. Texts must have passed ``storable_text``.
+        A pair with a known ``generate_key`` is not stored again for the same seed and rate: another seed that got
+        the same answer makes a pair of its own. Texts must have passed ``storable_text``.
         """
         model = None if row.model is None else code_of(conn, "model", row.model)
         system = code_of(conn, "system", row.system)
         values = pair_values(row, system, model, round(time.time() * 1000))
         inserted = conn.execute(_INSERT, values).fetchone()
         if inserted is None:
-            known = conn.execute("SELECT id FROM pairs WHERE generate_key = ?", (row.generate_key,)).fetchone()
+            known = conn.execute(_KNOWN, (row.generate_key, row.seed_id, row.rate)).fetchone()
             return int(known[0]), False
         pair_id = int(inserted[0])
         score = row.score
@@ -97,7 +101,7 @@ class PairsRepo:
         return pair_id, True
 
     async def add_generated(self, rows: Sequence[NewPair]) -> list[int]:
-        """Store pairs as their answers land, idempotent by ``generate_key``; returns their ids once on disk."""
+        """Store pairs as their answers land, idempotent as ``add`` is; returns their ids once on disk."""
         return await self._store.awrite(lambda conn: [self.add(conn, row)[0] for row in rows])
 
     @staticmethod

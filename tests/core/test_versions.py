@@ -1,0 +1,56 @@
+"""Versions of a recipe in one project: what they share is asked once, and what they do not never gets mixed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from claif_tui.core.models import PairQuery
+from claif_tui.core.pipeline import Generation
+from claif_tui.core.planning import RunOptions
+from claif_tui.core.recipes import Recipe, set_field
+from claif_tui.core.status import status
+from claif_tui.core.store.store import Store
+from tests.core.test_pipeline import desk, fill, run
+from tests.llm_fixtures import Factory
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / "p") as made:
+        yield made
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe(profile="test", model="tiny", max_tokens=64)
+
+
+async def test_other_rates_reuse_answers_but_make_pairs_of_their_own(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    # Of one word nothing is left at any rate: all requests are equal, told apart by their rank in the plan alone.
+    fill(store, ["hello", "goodbye"])
+    server = llm_server()
+    first = set_field(recipe, "masks.rates", "0.1,0.2,0.3,0.4")
+    await run(Generation(store, first, RunOptions(), desk(store, server)))
+    other = set_field(recipe, "masks.rates", "0.3,0.5")
+    await run(Generation(store, other, RunOptions(), desk(store, server)))
+    asked = Counter(line["prompt"] for line in server.log() if "Replace all" in line["prompt"])
+    assert sum(asked.values()) == 8, "the other recipe's four requests are the first four of the first one's"
+    assert (status(store, other).answered, status(store, other).planned) == (4, 4)
+    pairs = list(store.pairs.export_rows(PairQuery()))
+    made = Counter((pair.text_a, pair.rate) for pair in pairs)
+    assert made["goodbye", 0.5] == made["hello", 0.5] == 1, (
+        "each planned pair is there, under its seed and rate"
+    )
+    for pair in pairs:
+        if pair.score_key is None:
+            continue
+        call = store.calls.get(pair.score_key)
+        assert call is not None
+        assert f"'{pair.text_a}'" in call.prompt, "a score belongs to the pair that it was given to"
+        assert pair.generated in call.prompt
