@@ -7,7 +7,7 @@ and aiohttp are imported in workers after it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive, var
 from textual.screen import Screen
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
 R = TypeVar("R")
+_NO_COLOUR = NoColor()
 POLL_SECONDS = 1.0
 """How often other processes' changes are looked for."""
 
@@ -113,6 +115,10 @@ class ClaifApp(WorkerErrors, App[None]):
         if store is not None:
             await asyncio.to_thread(store.close)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR, no colour at all is sent; what stands out does so by reverse, bold and underline."""
+        return [_NO_COLOUR] if self.no_color else super().get_line_filters()
 
     # -- data --------------------------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ _NAMES = {
 }
 
 
+GENERAL = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
+"""Actions that every screen brings along."""
+
+
 def key_name(key: str) -> str:
     """How a key is written for people: ``question_mark`` is ``?``, ``A`` is ``A``."""
     return "+".join(_NAMES.get(part, part) for part in key.split("+"))
@@ -51,7 +55,8 @@ def key_rows(screen: Screen[Any]) -> tuple[list[tuple[str, str, str]], list[tupl
         binding = active.binding
         if binding.system or not binding.description or binding.action.startswith("go("):
             continue
-        group = everywhere if active.node is screen.app else here
+        general = active.node is screen.app or binding.action in GENERAL
+        group = everywhere if general else here
         group.setdefault(f"{active.node.id}:{binding.action}", ([], active))[0].append(key_name(key))
     return _rows(here), _rows(everywhere)
 
@@ -85,7 +90,8 @@ class HelpModal(ClaifModal[None]):
     def _content(self) -> Content:
         rows: list[safe.Part] = []
         if isinstance(self._about, ClaifScreen) and self._about.HELP_TEXT:
-            rows += [safe.block(self._about.HELP_TEXT.strip()), ""]
+            for paragraph in self._about.HELP_TEXT.strip().split("\n\n"):
+                rows += [safe.line(" ".join(paragraph.split())), ""]
         rows += [("Keys here", "bold $primary"), *_table(self._here), ""]
         rows += [("Keys everywhere", "bold $primary"), *_table(self._everywhere)]
         rows.append(_row("1-9", "Screens", " ".join(f"{place.key} {place.title}" for place in PLACES)))

@@ -38,7 +38,7 @@ class ProjectScreen(ClaifScreen):
     CSS_PATH = "project.tcss"
     HELP_TEXT = (
         "A project is a folder: claif.db (seeds, answers, pairs, decisions), recipe.toml, exports. This screen says "
-        "where it stands and which step is useful now; enter goes there.\n"
+        "where it stands and which step is useful now; enter goes there.\n\n"
         "Everything is saved as it happens: there is no save key outside Recipe, and closing the terminal loses "
         "nothing. The command line works on the same project at the same time."
     )

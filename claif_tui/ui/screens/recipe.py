@@ -61,9 +61,9 @@ class RecipeScreen(ClaifScreen):
     CSS_PATH = "recipe.tcss"
     HELP_TEXT = (
         "The recipe decides which words are masked, what is asked of the model, and how its answers are used. "
-        "Everything on the right follows while you type: your own seeds, masked, and the exact request.\n"
+        "Everything on the right follows while you type: your own seeds, masked, and the exact request.\n\n"
         "tab goes to a field and through the fields, esc leaves them; then ◂ ▸ step through the seeds and ▴ ▾ "
-        "choose the rate whose request is shown. A field that does not read says so, and its last good value stays.\n"
+        "choose the rate whose request is shown. A field that does not read says so, and its last good value stays.\n\n"
         "ctrl+s writes recipe.toml; a version is named by the hash of its content. t asks the model about three "
         "seeds before any run."
     )

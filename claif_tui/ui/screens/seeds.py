@@ -36,7 +36,7 @@ class SeedsScreen(ClaifScreen):
     CSS_PATH = "seeds.tcss"
     HELP_TEXT = (
         "Seeds are the original sentences. Each is unique within its split; ×3 says that it stood three times in the "
-        "files. Only the train split is generated from: dev and test stay apart.\n"
+        "files. Only the train split is generated from: dev and test stay apart.\n\n"
         "i imports a file after a preview: how it is read, its first rows, and what will be left out and why. "
         "Nothing is written before you say so, and a stopped import leaves nothing behind. "
         "x stops a running import; w shows which rows the imports left out."

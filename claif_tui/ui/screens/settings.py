@@ -42,9 +42,9 @@ class SettingsScreen(ClaifScreen):
     HELP_TEXT = (
         "An endpoint profile names a server, a model and where its key comes from: an environment variable, the "
         "system's keyring, or a file that only you can read. The key itself is never shown, and is sent to that "
-        "server's host only.\n"
+        "server's host only.\n\n"
         "t sends one short request with the profile and says what came back: reachable, which parameters the model "
-        "refuses, whether it reports usage.\n"
+        "refuses, whether it reports usage.\n\n"
         "The fields on the right are saved as you change them. 3 Recipe says which profile a project uses."
     )
     BINDINGS = [
