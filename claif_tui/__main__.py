@@ -28,11 +28,27 @@ def _replace_closed_streams() -> None:
 
 def open_app(project: Path | None) -> int:
     """Open the terminal app; it is imported only here."""
-    from claif_tui.core.settings import load, settings_path
     from claif_tui.ui.app import run_app
 
-    mouse = load().flag("mouse") if settings_path().exists() else True
-    return run_app(project, mouse=mouse)
+    return run_app(project, mouse=wants_mouse())
+
+
+def wants_mouse() -> bool:
+    """Whether the app may listen to the mouse: the one setting that is needed before the first paint.
+
+    Read without the settings' full checks, which would cost a third of a second; they follow in the app.
+    """
+    import tomllib
+
+    from claif_tui.core.paths import config_dir
+
+    said = os.environ.get("CLAIF_TUI_MOUSE", "").strip().lower()
+    if said:
+        return said not in {"false", "no", "off", "0"}
+    try:
+        return tomllib.loads((config_dir() / "config.toml").read_text("utf-8-sig")).get("mouse") is not False
+    except (OSError, ValueError):
+        return True
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -100,12 +101,15 @@ def _open(ctx: click.Context, folder: Path | None) -> int:
 @click.option(
     "-P", "--project", type=click.Path(path_type=Path), metavar="DIR", help="Project folder.  [default: .]"
 )
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal: select and copy as usual.")
 @click.version_option(__version__, prog_name="claif-tui", message="%(prog)s %(version)s")
 @click.pass_context
-def group(ctx: click.Context, project: Path | None) -> int | None:
+def group(ctx: click.Context, project: Path | None, no_mouse: bool) -> int | None:
     """Build training data for sentence embeddings from LLM feedback, and show that it is good."""
     if project is not None:
         ctx.meta["project"] = project
+    if no_mouse:
+        os.environ["CLAIF_TUI_MOUSE"] = "no"  # the setting's own variable
     if ctx.invoked_subcommand is None:
         here = Path("claif.db").is_file()
         return _open(ctx, project or (Path() if here else None))

@@ -347,3 +347,17 @@ def test_the_app_module_stays_thin() -> None:
     }
     assert not heavy & set(packages.split())
     assert not [name for name in ours.split() if name.startswith("claif_tui.core.store")]
+
+
+def test_the_mouse_is_left_alone_when_flag_or_setting_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from claif_tui.__main__ import wants_mouse
+    from claif_tui.core import settings
+
+    assert wants_mouse()
+    settings.change("mouse", "no")
+    assert not wants_mouse()
+    monkeypatch.setenv("CLAIF_TUI_MOUSE", "yes")
+    assert wants_mouse()
+    monkeypatch.delenv("CLAIF_TUI_MOUSE")
+    settings.settings_path().write_text("not toml")
+    assert wants_mouse()
