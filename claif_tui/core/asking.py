@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from claif_tui.core import answers, scores
 from claif_tui.core.addressing import call_key, call_seed, messages_json, sampling_json
 from claif_tui.core.desk import Desk
+from claif_tui.core.errors import CallTakenError
 from claif_tui.core.events import CallFailed, CallStarted, Event, TokenArrived
 from claif_tui.core.llm.base import Delta, LLMError, Reason
 from claif_tui.core.llm.caller import CallEvent, Sent
@@ -24,6 +25,9 @@ from claif_tui.core.store.store import Store
 from claif_tui.core.systems import claif
 
 T = TypeVar("T")
+
+ELSEWHERE_SECONDS = 0.2
+"""How often a question that another run is asking is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +146,16 @@ class Asker:
         *,
         occurrence: int = 0,
         reasks: int = 0,
-        again: bool = False,
+        retry: bool = False,
+        anew: bool = False,
         known: Call | None = None,
     ) -> Reply[T]:
         """Return the stored answer to ``ask``, or send it; ask up to ``reasks`` more times while unusable.
 
-        A call that failed on the way is sent again: whoever asks has no outcome yet. ``again`` asks anew even
-        where an answer is stored (``retry`` of an unusable one, ``rescore``). ``known`` is the stored call of
-        the first attempt where that has been looked up already. Raises ``Ended``.
+        A call that failed on the way is sent again: whoever asks has no outcome yet. ``retry`` asks once more where
+        all stored answers are unusable, ``anew`` even where one is usable (a rescore). What another run is asking at
+        this moment is waited for. ``known`` is the stored call of the first attempt where that has been looked up
+        already. Raises ``Ended``.
         """
         attempt = 0
         while True:
@@ -164,6 +170,10 @@ class Asker:
                     raise Ended
                 try:
                     raw, model = await self._send(ask, subject, key, occurrence, attempt)
+                except CallTakenError:
+                    known = None
+                    await self._elsewhere(key)
+                    continue
                 except LLMError as error:
                     return Reply(key=key, value=None, reason=error.reason, detail=error.detail)
             else:
@@ -173,13 +183,22 @@ class Asker:
                     call.model_returned,
                 )
             reading = read(raw)
-            if reading.reason is None and (fresh or not again):
+            if reading.reason is None and (fresh or not anew):
                 return Reply(key=key, value=reading.value, model=model)
-            if attempt >= reasks and (fresh or not again):
+            if attempt >= reasks and (fresh or not (anew or retry)):
                 return Reply(key=key, value=None, reason=reading.reason, detail=reading.detail, model=model)
             if fresh and reading.reason is not None:
                 self._failed(ask, subject, key, reading.reason, reading.detail, final=False)
             attempt += 1
+
+    async def _elsewhere(self, key: str) -> None:
+        """Wait until the run that is asking this has its answer, has failed, or is dead."""
+        calls = self._store.calls
+        while (call := await asyncio.to_thread(calls.get, key)) is not None and call.state == "reserved":
+            if self._ending:
+                raise Ended
+            if not await asyncio.to_thread(calls.recover):
+                await asyncio.sleep(ELSEWHERE_SECONDS)
 
     async def _send(
         self, ask: claif.Ask, subject: Subject, key: str, occurrence: int, attempt: int

@@ -59,6 +59,10 @@ class BusyError(StoreError):
     title = "Busy"
 
 
+class CallTakenError(StoreError):
+    """A request is answered or in flight already, by whichever run: it is not sent again."""
+
+
 class MissingExtraError(ClaifError):
     """A feature needs an optional package; the hint is the exact install line."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.asking import Asker, Ended, Reply, Subject, read_generation, read_score
 from claif_tui.core.desk import Desk
-from claif_tui.core.errors import ClaifError, StoreError
+from claif_tui.core.errors import ClaifError
 from claif_tui.core.events import (
     BudgetReached,
     CallFailed,
@@ -250,7 +250,7 @@ class Generation:
             Subject(seed_id=item.seed.id, rate=item.rate, text=item.masked.text),
             read_generation(recipe, item.seed.text, item.ask.sampling.stop),
             occurrence=planned.occurrence,
-            again=planned.failed is not None and not made_before,
+            retry=planned.failed is not None and not made_before,
             known=planned.known,
         )
         clean = reply.value
@@ -319,7 +319,7 @@ class Generation:
             ),
             read_score(self._recipe),
             reasks=self._recipe.reasks,
-            again=planned.failed is not None and not made.fresh,
+            retry=planned.failed is not None and not made.fresh,
         )
         parsed = reply.value
         if parsed is None or parsed.value is None:

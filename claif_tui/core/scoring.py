@@ -156,7 +156,7 @@ class Scoring:
             ),
             read_score(self._recipe),
             reasks=self._recipe.reasks,
-            again=self._again,
+            anew=self._again,
         )
         parsed = reply.value
         if parsed is None or parsed.value is None:

@@ -43,6 +43,7 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
     def take() -> int:
         store.recipes.save(version, to_json(recipe))
         run = store.runs.start("try", version, recipe.profile, recipe.model, {"seeds": len(seeds)})
+        store.calls.recover()
         if desk.cap_nano is not None:
             store.ledger.set_cap(requests_id(recipe), desk.cap_nano)
         return run.id

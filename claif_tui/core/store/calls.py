@@ -12,7 +12,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from claif_tui.core.errors import StoreError
+from claif_tui.core.errors import CallTakenError, StoreError
 from claif_tui.core.models import Call, LostTry, NewCall, Totals
 from claif_tui.core.store import ledger
 from claif_tui.core.store.connection import now
@@ -79,8 +79,8 @@ class CallsRepo:
         """Reserve the worst case and note the call as about to be sent.
 
         False, and nothing written, if a cap forbids it: ``cap_nano`` and the cap in the ledger both hold.
-        A failed call is opened again; one that is answered or in flight is refused with ``StoreError``, so
-        that it can never be paid twice.
+        A failed call is opened again; one that is answered or in flight is refused with ``CallTakenError``,
+        so that it can never be paid twice.
         """
         sent_at = now()
         row = (*_NEW_VALUES(new), sent_at)
@@ -94,7 +94,7 @@ class CallsRepo:
             values = (new.recipe_id, new.run_id, new.reserve_nano, sent_at, new.key)
             again = conn.execute(_REOPEN, values)
             if again.rowcount != 1:
-                raise StoreError(
+                raise CallTakenError(
                     f"Call {new.key[:12]} is answered or in flight already", "It is not sent again."
                 )
             return True
