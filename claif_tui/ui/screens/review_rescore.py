@@ -90,13 +90,15 @@ async def _start(screen: ReviewScreen, store: Store, ids: Sequence[int]) -> bool
 
     shell = screen.shell
     recipe, endpoint, cap, prompt = await shell.db(_prepare)
-    # One call is one key; the user has agreed to the endpoint's price when the pair was made.
-    if not endpoint.free and len(ids) > 1:
-        what = f"{len(ids):,} pairs are scored again with the prompt {prompt} by {endpoint.name}."
-        if not await shell.push_screen_wait(
-            ConfirmModal("Rescore", f"{what} This may cost money.", yes="Rescore")
-        ):
+    if not endpoint.free and (len(ids) > 1 or endpoint.name not in screen.agreed):
+        what = "This pair is" if len(ids) == 1 else f"{len(ids):,} pairs are"
+        question = f"{what} scored again with the prompt {prompt} by {endpoint.name}. This may cost money."
+        later = (
+            "Single pairs are then rescored without asking until the app is closed." if len(ids) == 1 else ""
+        )
+        if not await shell.push_screen_wait(ConfirmModal("Rescore", question, yes="Rescore", detail=later)):
             return False
+        screen.agreed.add(endpoint.name)
     desk = await shell.background(partial(open_desk, store, recipe, endpoint, cap))
     scoring = Scoring(store, recipe, desk, list(ids), kind="rescore", again=True)
     shell.jobs.start(RescoreJob(scoring, screen.scored))

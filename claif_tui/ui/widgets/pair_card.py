@@ -65,7 +65,7 @@ def score_line(pair: Pair, *, stale: bool) -> Content:
             (score_bar(pair.score), "$text-muted" if stale else "$text-primary"),
         ]
         if stale:
-            parts.append(("  ! stale: it was given to another text", "$text-warning"))
+            parts.append(("  ! stale", "$text-warning"))
     if pair.encoder is not None:
         parts.append((f"   encoder {pair.encoder:.2f}", ""))
         if pair.score is not None:
@@ -247,6 +247,9 @@ class PairCard(VerticalScroll):
             rows.append(field("negative", safe.block(pair.hard_negative, limit=_TEXT_LIMIT), width))
         stale = pair.stale or (self.editing and text_b != pair.text_b and pair.score is not None)
         rows += [Content(""), field("score", score_line(pair, stale=stale), width)]
+        if stale:
+            hint = "it was given to another text: s asks again, = sets one"
+            rows.append(field("", safe.line(hint, "$text-muted"), width))
         if pair.reason:
             rows.append(field("reason", safe.block(pair.reason, limit=_TEXT_LIMIT), width))
         if pair.answer_class != "ok":

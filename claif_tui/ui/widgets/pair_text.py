@@ -7,15 +7,15 @@ from textual.content import Content
 from claif_tui.core.diff import Piece, sides
 from claif_tui.ui import safe
 
-NOISE = 0.2
-"""Below this share of common words, marks would cover everything and say nothing."""
+NOISE = 0.25
+"""Below this share of common characters, marks would cover everything and say nothing."""
 
 
 def diffed(old: str, new: str) -> tuple[Content, Content]:
     """Return both texts: words that left struck through in the first, words that came in ‹…› in the second."""
     before, after = sides(old, new)
-    common = sum(len(piece.text) for piece in after if not piece.changed)
-    if common < NOISE * max(1, len(new)):
+    common = sum(len(piece.text.replace(" ", "")) for piece in after if not piece.changed)
+    if common < NOISE * len(new.replace(" ", "")):
         return safe.block(old), safe.block(new)
     return _shown(before, "", "", "strike $text-muted"), _shown(after, "‹", "›", "bold $text-success")
 

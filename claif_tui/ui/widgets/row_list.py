@@ -390,8 +390,6 @@ class RowList(LineView, Generic[RowT], can_focus=True):
             self._say_highlighted()
         self._ask_for_rows()
 
-    # -- rows: fetched by page -----------------------------------------------------------------------
-
     def _ask_for_rows(self) -> None:
         """Fetch soon; many asks in one turn of the loop become one."""
         if not self._fetch_due and self._source is not None:

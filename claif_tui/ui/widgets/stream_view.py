@@ -54,9 +54,13 @@ class StreamView(Widget):
         self._lines: list[tuple[str, str, str, str]] = []
 
     def show(self, streams: Sequence[Streaming]) -> None:
-        """Show these answers, the newest last."""
+        """Show these answers in their order; where there is no room for all, ended ones make way."""
         height = max(1, self.size.height)
-        lines = [self._line(stream) for stream in streams[-height:]]
+        if len(streams) > height:
+            live = [stream for stream in streams if not stream.done]
+            kept = {id(stream) for stream in [*live, *(stream for stream in streams if stream.done)][:height]}
+            streams = [stream for stream in streams if id(stream) in kept]
+        lines = [self._line(stream) for stream in streams]
         if lines != self._lines:
             self._lines = lines
             self.refresh()
