@@ -33,12 +33,10 @@ from claif_tui.core.progress import EventStream, Tally
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.run_words import closing_words, fatal_words
 from claif_tui.core.store.items import ItemState
+from claif_tui.core.store.runs import Ask
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import claif
-
-POLL_SECONDS = 0.5
-"""How often a run looks for requests from other processes."""
-HEARTBEAT_SECONDS = 15.0
+from claif_tui.core.watching import watch
 
 _RUN_STATES: dict[EndState, RunState] = {
     "finished": "finished",
@@ -177,7 +175,7 @@ class Generation:
 
     async def _work(self) -> None:
         """Plan, ask and record until there is nothing left or a reason to end."""
-        watch = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(watch(self._store.runs, self._run_id, self._obey))
         try:
             await self._desk.open()
             await self._run_workers()
@@ -185,25 +183,15 @@ class Generation:
             error = _first(errors)
             self.stop("failed", f"{error.message}. {error.hint}".strip())
         finally:
-            watch.cancel()
+            watching.cancel()
 
-    async def _watch(self) -> None:
-        """Do what other processes ask of this run, and say that it is alive."""
-        runs, beats = self._store.runs, 0.0
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            beats += POLL_SECONDS
-            if beats >= HEARTBEAT_SECONDS:
-                beats = 0.0
-                await asyncio.to_thread(runs.heartbeat, self._run_id)
-            wish = await asyncio.to_thread(runs.requested, self._run_id)
-            if wish == "stop":
-                self.stop(message="stopped on request")
-            elif wish is not None:
-                (self.pause if wish == "pause" else self.resume)()
-                await asyncio.to_thread(
-                    runs.set_state, self._run_id, "paused" if wish == "pause" else "running"
-                )
+    def _obey(self, wish: Ask) -> RunState | None:
+        """Do what another process asks of this run."""
+        if wish == "stop":
+            self.stop(message="stopped on request")
+            return None
+        (self.pause if wish == "pause" else self.resume)()
+        return "paused" if wish == "pause" else "running"
 
     async def _run_workers(self) -> None:
         # More workers than requests in flight: while some wait for their commits, others keep the line busy.

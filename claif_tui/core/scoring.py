@@ -18,8 +18,11 @@ from claif_tui.core.models import Pair, RunKind, RunState
 from claif_tui.core.progress import EventStream, Tally
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.run_words import closing_words, fatal_words
+from claif_tui.core.store.codes import RESCORE
+from claif_tui.core.store.runs import Ask
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import claif
+from claif_tui.core.watching import watch
 
 PAGE = 200
 
@@ -27,7 +30,7 @@ PAGE = 200
 class Scoring:
     """One run that gives scores to the pairs ``ids``. Read ``events()`` to its end; ``stop`` ends it early.
 
-    ``again`` asks anew even where a stored answer would do (``rescore``).
+    ``again`` asks anew even where a stored answer would do; so does a pair's own wish for a rescore.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Scoring:
         self._recipe = recipe
         self._desk = desk
         self._ids = ids
+        self._scope = requests_id(recipe)
         self._kind: RunKind = kind
         self._again = again
         self._stream = EventStream()
@@ -71,7 +75,7 @@ class Scoring:
             run = store.runs.start(self._kind, recipe_id(recipe), recipe.profile, recipe.model, args)
             store.calls.recover()
             if self._desk.cap_nano is not None:
-                store.ledger.set_cap(requests_id(recipe), self._desk.cap_nano)
+                store.ledger.set_cap(self._scope, self._desk.cap_nano)
             return run.id
 
         self._run_id = await asyncio.to_thread(take)
@@ -104,7 +108,7 @@ class Scoring:
         return Finished(state=self._end, message=message, progress=progress)
 
     def _progress(self) -> Progress:
-        ledger = self._store.ledger.get(requests_id(self._recipe))
+        ledger = self._store.ledger.get(self._scope)
         pace = self._desk.caller.pace
         return self._tally.progress(
             in_flight=pace.in_flight,
@@ -114,7 +118,13 @@ class Scoring:
             cap_nano=self._desk.cap_nano,
         )
 
+    def _obey(self, wish: Ask) -> None:
+        """Do what another process asks of this run; there is no pausing it."""
+        if wish == "stop":
+            self.stop(message="stopped on request")
+
     async def _work(self) -> None:
+        watching = asyncio.create_task(watch(self._store.runs, self._run_id, self._obey))
         try:
             await self._desk.open()
             queue: asyncio.Queue[Pair | None] = asyncio.Queue(maxsize=PAGE)
@@ -134,6 +144,8 @@ class Scoring:
             error = errors.exceptions[0]
             text = f"{error.message}. {error.hint}".strip() if isinstance(error, ClaifError) else str(error)
             self.stop("failed", text)
+        finally:
+            watching.cancel()
 
     async def _worker(self, queue: asyncio.Queue[Pair | None]) -> None:
         while (pair := await queue.get()) is not None:
@@ -156,7 +168,7 @@ class Scoring:
             ),
             read_score(self._recipe),
             reasks=self._recipe.reasks,
-            anew=self._again,
+            anew=self._again or RESCORE in pair.flags,
         )
         parsed = reply.value
         if parsed is None or parsed.value is None:
@@ -175,6 +187,8 @@ class Scoring:
                 key=reply.key,
                 text=pair.text_b,
             )
+            if pair.seed_id is not None:
+                self._store.items.scored(connection, self._scope, pair.seed_id, pair.id)
 
         await self._store.awrite(record)
         self._tally.answered += 1

@@ -341,3 +341,48 @@ async def test_an_edited_pair_is_scored_again(store: Store, recipe: Recipe, llm_
     assert scored is not None and not scored.stale
     assert scored.generated == pair.generated
     assert "a quite different sentence ." in server.log()[-1]["prompt"]
+
+
+async def test_a_wish_for_a_new_score_is_fulfilled_with_a_new_answer(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    server = llm_server()
+    await run(Generation(store, recipe, RunOptions(limit=1), desk(store, server)))
+    pair = next(iter(store.pairs.export_rows(PairQuery())))
+    store.decisions.rescore([pair.id], "tester")
+    before = len(server.log())
+    await run(Scoring(store, recipe, desk(store, server), [pair.id]))
+    scored = store.pairs.get(pair.id)
+    assert scored is not None and scored.flags == ()
+    assert scored.score_key != pair.score_key
+    assert len(server.log()) == before + 1
+
+
+async def test_a_pair_that_is_scored_later_is_no_failure_any_more(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    server = llm_server(faults=[{"kind": "400_length", "match": "similarity score"}])
+    await run(Generation(store, recipe, RunOptions(limit=1), desk(store, server)))
+    assert status(store, recipe).failed == {"context_length": 9}
+    server.control(faults=[])
+    ids = [pair.id for pair in store.pairs.export_rows(PairQuery())]
+    await run(Scoring(store, recipe, desk(store, server), ids))
+    assert (status(store, recipe).answered, status(store, recipe).failed) == (9, {})
+
+
+async def test_scoring_can_be_stopped_from_another_process(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    server = llm_server()
+    await run(Generation(store, recipe, RunOptions(limit=1), desk(store, server)))
+    ids = [pair.id for pair in store.pairs.export_rows(PairQuery())]
+    server.control(options={"latency": 0.3})
+    scoring = Scoring(store, recipe, desk(store, server, concurrency=1), ids, again=True)
+    events: list[Event] = []
+    async for event in scoring.events():
+        active = store.runs.active()
+        if not events and active is not None:
+            store.runs.request(active.id, "stop")
+        events.append(event)
+    assert finished(events).state == "stopped"
+    assert finished(events).progress.answered < 9

@@ -134,6 +134,8 @@ def _ask(store: Store, ask: Any, as_json: bool) -> int:
     active = store.runs.active()
     if active is None:
         raise UsageError("no run is on in this project", "claif-tui status says where it stands.")
+    if ask != "stop" and active.kind not in ("generate", "retry"):
+        raise UsageError(f"a {active.kind} run cannot be paused", "Stop it instead: claif-tui generate --stop")
     store.runs.request(active.id, ask)
     diagnostics.note(f"Asked run {active.id} (process {active.pid} on {active.host}) to {ask}.")
     if as_json:

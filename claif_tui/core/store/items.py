@@ -113,6 +113,15 @@ class ItemsRepo:
             (scope, *place, state, reason, pair_id),
         )
 
+    @staticmethod
+    def scored(connection: sqlite3.Connection, scope: str, seed_id: int, pair_id: int) -> None:
+        """Record that a pair which had no score has one now, whoever bought it; inside a writer's transaction."""
+        connection.execute(
+            "UPDATE items SET state = 'scored', reason = NULL WHERE scope = ? AND seed_id = ? AND pair_id = ?"
+            " AND state IN ('generated', 'failed')",
+            (scope, seed_id, pair_id),
+        )
+
 
 class OccurrenceCounter:
     """Ranks identical requests in plan order, on disk beyond a few megabytes, so any plan fits."""
