@@ -8,11 +8,10 @@ from typing import Protocol
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
-from tests.ui.conftest import SEEDS, fill, idle, opened, still, until
+from tests.ui.conftest import SEEDS, fill, idle, opened, screen_text, still, until
 from tests.ui.made_pairs import make_project
 from tests.ui.scripted import ScriptedRun, flight, progress
 from tests.ui.test_generate import deck, scripted
@@ -49,9 +48,7 @@ def made(tmp_path: Path) -> Path:
     return folder
 
 
-def steps(
-    *keys: str, theme: str = "claif-dark", field: bool = False
-) -> Callable[[Pilot[None]], Awaitable[None]]:
+def steps(*keys: str, theme: str = "claif-dark", shows: str = "") -> Callable[[Pilot[None]], Awaitable[None]]:
     """Open Review, press keys, hold still."""
 
     async def before(pilot: Pilot[None]) -> None:
@@ -60,10 +57,7 @@ def steps(
         for key in keys:
             await pilot.press(key)
             await idle(pilot)
-        if field:
-            await until(pilot, lambda: isinstance(pilot.app.focused, Input), "the field")
-            await pilot.pause(0.3)
-            await idle(pilot)
+        await until(pilot, lambda: shows in screen_text(pilot.app), shows)
         still(pilot.app)
         await pilot.pause()
 
@@ -79,7 +73,7 @@ def steps(
         pytest.param((60, 20), steps("end"), id="tiny"),
         pytest.param(WIDE, steps("end", theme="claif-light"), id="light"),
         pytest.param(WIDE, steps("end", "e", "x"), id="editing"),
-        pytest.param(SMALL, steps("f", field=True), id="filter"),
+        pytest.param(SMALL, steps("f", shows="8 pairs match"), id="filter"),
         pytest.param(SMALL, steps("o"), id="sort"),
     ],
 )
@@ -115,8 +109,8 @@ def test_generate(tmp_path: Path, snap_compare: Compare, size: tuple[int, int], 
             if state == "stopped":
                 job.stop()
                 await until(pilot, lambda: not screen.shell.jobs.live(), "the end")
-        await pilot.pause(0.6)
-        await idle(pilot) if state != "running" else await pilot.pause()
+        shows = {"idle": "g starts", "running": "288", "stopped": "goes on", "empty": "No seeds yet"}[state]
+        await until(pilot, lambda: shows in screen_text(pilot.app), shows)
         still(pilot.app)
 
     assert snap_compare(ClaifApp(folder), terminal_size=size, run_before=before)
