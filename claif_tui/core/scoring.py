@@ -74,8 +74,7 @@ class Scoring:
             args = {"pairs": len(self._ids), "again": self._again}
             run = store.runs.start(self._kind, recipe_id(recipe), recipe.profile, recipe.model, args)
             store.calls.recover()
-            if self._desk.cap_nano is not None:
-                store.ledger.set_cap(self._scope, self._desk.cap_nano)
+            store.ledger.set_cap(self._scope, self._desk.cap_nano)
             return run.id
 
         self._run_id = await asyncio.to_thread(take)

@@ -44,8 +44,7 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
         store.recipes.save(version, to_json(recipe))
         run = store.runs.start("try", version, recipe.profile, recipe.model, {"seeds": len(seeds)})
         store.calls.recover()
-        if desk.cap_nano is not None:
-            store.ledger.set_cap(requests_id(recipe), desk.cap_nano)
+        store.ledger.set_cap(requests_id(recipe), desk.cap_nano)
         return run.id
 
     run_id = await asyncio.to_thread(take)

@@ -28,7 +28,7 @@ from claif_tui.core.llm.pace import Pace
 from claif_tui.core.models import NANO, PairQuery
 from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions
-from claif_tui.core.recipes import Recipe, set_field
+from claif_tui.core.recipes import Recipe, requests_id, set_field
 from claif_tui.core.scoring import Scoring
 from claif_tui.core.status import status
 from claif_tui.core.store.store import Store
@@ -386,3 +386,19 @@ async def test_scoring_can_be_stopped_from_another_process(
         events.append(event)
     assert finished(events).state == "stopped"
     assert finished(events).progress.answered < 9
+
+
+async def test_a_cap_that_is_taken_away_binds_neither_scoring_nor_trying(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    server = llm_server()
+    scope = requests_id(recipe)
+    await run(Generation(store, recipe, RunOptions(limit=1), desk(store, server)))
+    ids = [pair.id for pair in store.pairs.export_rows(PairQuery())]
+    store.ledger.set_cap(scope, 1)
+    uncapped = Desk(store, HttpClient(server.base_url), price=PRICE, config=QUICK)
+    assert finished(await run(Scoring(store, recipe, uncapped, ids, again=True))).state == "finished"
+    store.ledger.set_cap(scope, 1)
+    uncapped = Desk(store, HttpClient(server.base_url), price=PRICE, config=QUICK)
+    seeds = store.seeds.page(after_id=1, limit=1)
+    assert [t.failure async for t in try_recipe(store, recipe, uncapped, seeds)] == [""] * 9
