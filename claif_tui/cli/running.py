@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from claif_tui.cli import diagnostics, output
 from claif_tui.cli.shared import settings, usd, wanted_of
-from claif_tui.core.errors import ClaifError, UsageError
+from claif_tui.core.errors import ClaifError, EndpointError, UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.estimate import Plan
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
 
+_LOST_TERMINAL = (
+    "Paused: the terminal went away; what was in flight has landed. The same command goes on from there."
+)
 _STOPPING = "Stopping once what is in flight has landed. Ctrl-C again gives it up."
 
 
@@ -94,6 +97,26 @@ def agree(ready: Ready, lines: list[str], yes: bool) -> None:
         raise UsageError("not started", "Nothing was sent.")
 
 
+def probed(store: Store, ready: Ready, flags: dict[str, Any], fields: dict[str, object]) -> Ready:
+    """Make the one small call before a first run; what the model refuses is left out if the user agrees."""
+    from claif_tui.core.probing import first_probe
+    from claif_tui.core.settings import remember_refused
+
+    report = asyncio.run(first_probe(store, ready))
+    if report is None:
+        return ready
+    for note in report.notes:
+        diagnostics.note(note)
+    if not report.refused:
+        return ready
+    without = " ".join(f"--without {name}" for name in report.refused)
+    if not diagnostics.interactive() or not diagnostics.confirm(report.suggestion):
+        refused = ", ".join(report.refused)
+        raise EndpointError(f"{ready.recipe.model} refuses {refused}", f"Agree to leave that out: {without}")
+    remember_refused(ready.profile, ready.recipe.model, report.refused)
+    return prepared(store, flags, fields)
+
+
 def save_changes(store: Store, ready: Ready) -> None:
     """Keep the recipe that a run's flags made, so that status, retry and export speak of the same one."""
     from claif_tui.core.recipe_fields import format_value
@@ -128,7 +151,7 @@ async def _run(make: Callable[[], Steered], title: str) -> Ended:
         if len(caught) > 1:
             reading.cancel()
         elif number == signal.SIGHUP:
-            steered.stop("paused", "The terminal went away; what was in flight has landed.")
+            steered.stop("paused", _LOST_TERMINAL)
         else:
             diagnostics.note(_STOPPING)
             steered.stop()

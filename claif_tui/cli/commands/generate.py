@@ -78,6 +78,7 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     if flags["dry_run"]:
         return _show_plan(store, ready, plan, lines, flags["as_json"])
     running.agree(ready, lines, flags["yes"])
+    ready = running.probed(store, ready, flags, fields)
     running.save_changes(store, ready)
     if flags["detach"]:
         return _detach(store, flags["as_json"])

@@ -53,6 +53,19 @@ class ProbeReport:
         return "this model refuses " + ", ".join(parts) + ". Remember it and go on without?"
 
 
+def probe_request(profile: Profile, sampling: Sampling) -> Request:
+    """Return the question a probe asks."""
+    return Request(
+        key="probe",
+        stage="probe",
+        model=profile.model or "",
+        api=profile.api,
+        messages=(("user", PROMPT),),
+        sampling=sampling,
+        task=Task(op="paraphrase", text="A man is playing a flute."),
+    )
+
+
 async def probe(
     profile: Profile,
     make_client: Callable[[Profile], LLMClient],
@@ -67,15 +80,7 @@ async def probe(
     """
     model = profile.model or ""
     refused: list[str] = []
-    request = Request(
-        key="probe",
-        stage="probe",
-        model=model,
-        api=profile.api,
-        messages=(("user", PROMPT),),
-        sampling=sampling,
-        task=Task(op="paraphrase", text="A man is playing a flute."),
-    )
+    request = probe_request(profile, sampling)
     while True:
         known = {**profile.refused, model: (*refused_by(profile), *refused)}
         client = make_client(replace(profile, refused=known))
@@ -86,7 +91,7 @@ async def probe(
         except LLMError as error:
             name = error.parameter
             if error.reason != "bad_request" or name not in _ADJUSTABLE or name in refused:
-                raise endpoint_error(error, profile) from None
+                raise endpoint_error(error, profile) from error
             refused.append(name)
             continue
         finally:
