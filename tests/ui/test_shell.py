@@ -31,20 +31,6 @@ def notices(app: ClaifApp) -> str:
     return "\n".join(str(note.message) for note in app._notifications)
 
 
-async def test_digits_reach_all_nine_screens(project: Path) -> None:
-    app = ClaifApp(project)
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await opened(pilot)
-        for place in PLACES:
-            await pilot.press(place.key)
-            await idle(pilot)
-            assert app.current_mode == place.name
-            shown = screen_text(app)
-            assert f"[{place.key} {place.title}]" in shown
-            assert "stsb" in shown.splitlines()[0]
-        assert not isinstance(app.screen, ErrorModal)
-
-
 @pytest.mark.parametrize("key, name", [("6", "Rate"), ("7", "Train"), ("8", "Evaluate")])
 async def test_what_is_not_built_says_so_and_what_to_do_now(project: Path, key: str, name: str) -> None:
     app = ClaifApp(project)
@@ -271,7 +257,7 @@ async def test_letters_are_text_in_a_field_and_escape_gives_the_keys_back(projec
         assert app.current_mode == "seeds"
 
 
-async def test_every_screen_fits_every_size_and_draws_in_every_theme(project: Path) -> None:
+async def test_digits_reach_all_nine_screens_at_every_size_and_in_every_theme(project: Path) -> None:
     app = ClaifApp(project)
     async with app.run_test(size=(200, 60), notifications=True) as pilot:
         await opened(pilot)
@@ -283,7 +269,8 @@ async def test_every_screen_fits_every_size_and_draws_in_every_theme(project: Pa
                 lines = screen_text(app).splitlines()
                 assert len(lines) == height
                 title = place.short if 70 <= width < 100 else place.title
-                assert f"[{place.key} {title}]" in lines[1]
+                assert app.current_mode == place.name
+                assert "stsb" in lines[0] and f"[{place.key} {title}]" in lines[1]
                 assert "Too small" not in "\n".join(lines)
         for theme in ("claif-light", "ansi-dark", "ansi-light", "nord", "claif-dark"):
             app.use_theme(theme)

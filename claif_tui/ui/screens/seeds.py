@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SPLITS: tuple[Split | None, ...] = (None, "train", "dev", "test")
 FOUND = 2_000
 """Most hits that a search shows."""
-BAR = 30
+BAR = 20
 
 
 class SeedsScreen(ClaifScreen):
@@ -312,12 +312,12 @@ def _progress(job: ImportJob) -> safe.Content:
     percent = progress.percent or 0
     filled = BAR * percent // 100
     eta = progress.eta_seconds
-    left = "" if eta is None else f"  ETA {int(eta) // 60:02d}:{int(eta) % 60:02d}"
-    done = f"{progress.done:,} of {progress.total or 0:,} {progress.unit}"
+    left = f"  ETA {int(eta) // 60:02d}:{int(eta) % 60:02d}" if eta else ""
     return safe.join(
         f"{job.stage} ",
         ("█" * filled, "$primary"),
         ("░" * (BAR - filled), "$text-muted"),
-        f" {percent:>3} %  {done}{left}",
-        ("  x stops", "$text-muted"),
+        f" {percent:>3} %{left}",
+        ("  x stops  ", "$text-primary"),
+        (f"{progress.done:,} of {progress.total or 0:,} {progress.unit}", "$text-muted"),
     )
