@@ -12,13 +12,14 @@ from pathlib import Path
 
 from claif_tui.core import recipe_file
 from claif_tui.core.desk import Desk
+from claif_tui.core.errors import UsageError
 from claif_tui.core.estimate import SAMPLE, Plan, estimate
 from claif_tui.core.llm.base import Price
 from claif_tui.core.llm.budget import require_bound
 from claif_tui.core.llm.caller import CallerConfig
 from claif_tui.core.llm.factory import open_client
 from claif_tui.core.llm.pace import Pace
-from claif_tui.core.llm.profiles import Profile, Wish, price_of, resolve
+from claif_tui.core.llm.profiles import Profile, Wish, length_limit, price_of, resolve
 from claif_tui.core.models import NANO
 from claif_tui.core.recipes import Recipe, requests_id, set_field
 from claif_tui.core.settings import Settings
@@ -91,13 +92,18 @@ def prepare(
     wish = replace(wish, api=wish.api or changed.api)
     profiles = {**remembered_endpoints(store), **settings.profiles}
     profile = resolve(profiles, wish, default=settings.text("profile"), today=date.today().isoformat())
+    if wish.api_key_env and not wish.base_url and profile.base_url and profile.name not in settings.profiles:
+        raise UsageError(
+            f"that {profile.name} is at {profile.base_url} is this project's word, not yours",
+            f"Whoever made the project chose it. To send a key there, say so: --base-url {profile.base_url}",
+        )
     final = replace(changed, profile=profile.name, model=profile.model or changed.model, api=profile.api)
     price = price_of(profile)
     cap = cap_of(store, settings, final, wanted.budget)
     if price is None or price.input_usd_per_m > 0 or price.output_usd_per_m > 0:
-        require_bound(price, cap, final.model, final.max_tokens)
-    else:
-        cap = None if wanted.budget is None else cap
+        require_bound(price, cap, final.model, length_limit(profile, final.max_tokens))
+    elif wanted.budget is None:
+        cap = store.ledger.get(requests_id(final)).cap_nano
     return Ready(recipe=final, profile=profile, price=price, cap_nano=cap, changed=final != stored)
 
 
@@ -137,16 +143,29 @@ def _keeps_endpoint(recipe: Recipe, model: str | None) -> bool:
 
 
 def cap_of(store: Store, settings: Settings, recipe: Recipe, wished: float | None = None) -> int | None:
-    """Return the cap in nano-dollars: the wished budget, else the one kept with the recipe, else the settings'."""
+    """Return the cap in nano-dollars: the wished budget, else the one kept with the recipe, else the settings'.
+
+    A recipe that was not run yet goes on with the cap of the last run at its endpoint: a changed word in a prompt
+    must not lift it.
+    """
     if wished == NO_CAP:
         return None
     if wished is not None:
         return round(wished * NANO)
     kept = store.ledger.get(requests_id(recipe)).cap_nano
+    if kept is None:
+        kept = _last_cap(store, recipe.profile)
     if kept is not None:
         return kept
     default = settings.dollars("budget")
     return None if default is None else round(default * NANO)
+
+
+def _last_cap(store: Store, profile: str) -> int | None:
+    runs = (run for run in store.runs.list(200) if run.kind in ("generate", "retry") and run.profile == profile)
+    last = next(runs, None)
+    cap = None if last is None else last.args.get("cap_nano")
+    return cap if isinstance(cap, int) else None
 
 
 def remembered_endpoints(store: Store) -> dict[str, Profile]:

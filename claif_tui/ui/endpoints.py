@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core.llm.base import Price
 from claif_tui.core.llm.budget import require_bound
-from claif_tui.core.llm.profiles import Profile, Wish, price_of, resolve
+from claif_tui.core.llm.profiles import Profile, Wish, length_limit, price_of, resolve
 
 if TYPE_CHECKING:
     from claif_tui.core.desk import Desk
@@ -63,7 +63,7 @@ def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | 
     from claif_tui.core import session
 
     cap = None if endpoint.free else cap_nano
-    require_bound(endpoint.price, cap, recipe.model, recipe.max_tokens)
+    require_bound(endpoint.price, cap, recipe.model, length_limit(endpoint.profile, recipe.max_tokens))
     ready = session.Ready(
         recipe=recipe, profile=endpoint.profile, price=endpoint.price, cap_nano=cap_nano, changed=False
     )

@@ -13,9 +13,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from claif_tui.core.errors import UsageError
-from claif_tui.core.llm.base import Api, Price
+from claif_tui.core.llm.base import Api, Price, Sampling
 from claif_tui.core.llm.prices import FREE, listed_model_host, table_price, user_price
 from claif_tui.core.llm.transport import host_of, is_loopback, normal_base_url
+from claif_tui.core.llm.wire import effective_sampling
 
 Kind = Literal["openai", "litellm", "offline"]
 
@@ -70,6 +71,8 @@ BUILT_IN: Mapping[str, Profile] = {
     "offline": Profile(name="offline", kind="offline", model=OFFLINE_MODEL, concurrency=4),
     "openai": Profile(name="openai", base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY"),
 }
+_LITELLM = Profile(name="litellm", kind="litellm")
+"""What ``litellm:MODEL`` means, and what a recipe that was run so names afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ def resolve(
     else ``default``. ``today`` dates a price given by flags. Raises ``UsageError``.
     """
     if wish.profile is not None:
-        base = named(profiles, wish.profile)
+        base = named({_LITELLM.name: _LITELLM, **profiles}, wish.profile)
         if wish.base_url is not None:
             base = _moved(base, normal_base_url(wish.base_url))
     elif wish.base_url is not None:
@@ -131,6 +134,11 @@ def price_of(profile: Profile) -> Price | None:
     if own is not None or profile.model is None:
         return own
     return table_price(profile.host, profile.model)
+
+
+def length_limit(profile: Profile, max_tokens: int | None) -> int | None:
+    """Return the longest answer in tokens that is really asked for; None where the model refuses every limit."""
+    return effective_sampling(Sampling(max_tokens=max_tokens), refused_by(profile)).max_tokens
 
 
 def refused_by(profile: Profile) -> tuple[str, ...]:
@@ -166,7 +174,7 @@ def _by_model(profiles: Mapping[str, Profile], model: str | None, default: str) 
     if model is None:
         return named(profiles, default)
     if model.startswith(LITELLM_PREFIX):
-        return Profile(name="litellm", kind="litellm")
+        return _LITELLM
     if model == OFFLINE_MODEL:
         return profiles["offline"]
     chosen = named(profiles, default)
@@ -189,6 +197,10 @@ def _worked_in(base: Profile, wish: Wish, today: str) -> Profile:
     model = wish.model or base.model
     if base.kind == "litellm" and model is not None:
         model = model.removeprefix(LITELLM_PREFIX)
+        if "://" in model:  # some providers take it for the host to send their key to
+            raise UsageError(
+                f"the model {model!r} holds a URL", "Name the endpoint with --base-url URL instead."
+            )
     if not model:
         raise UsageError(f"no model is named for the endpoint {base.name!r}", "Give --model NAME.")
     if base.kind == "offline" and model != OFFLINE_MODEL:
