@@ -335,7 +335,7 @@ async def test_hostile_pairs_are_shown_as_text(tmp_path: Path, size: tuple[int, 
             seen += screen_text(pilot.app)
         for key in ("l", "escape", "e", "escape", "e", "enter", "tab", "y", "slash", "escape", "A", "n"):
             await pilot.press(key)
-            await idle(pilot)
+            await pilot.pause()
             seen += screen_text(pilot.app)
         assert not set(seen) & FORBIDDEN
         assert all(literal in seen for literal in LITERALS)

@@ -235,7 +235,8 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
             title = safe.join(f"Pair {pair.id:,}  ", status_line(pair))
             if panel.border_title != title:
                 panel.border_title = title
-            card.show(pair)
+            if card.pair != pair:
+                card.show(pair)
             return
         panel.border_title = safe.line("Pair")
         card.show(None, "" if self.rows.count or self.rows.loading_ids else self._nothing())

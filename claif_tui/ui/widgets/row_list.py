@@ -200,10 +200,10 @@ class RowList(LineView, Generic[RowT], can_focus=True):
 
     def update_rows(self, rows: Iterable[RowT]) -> None:
         """Put changed rows in place of the ones in memory and redraw the lines that show them."""
-        changed = self._rows.put(rows)
+        rows = list(rows)
         if self._fetching:
-            self._updated |= changed
-        self._redraw(changed)
+            self._updated.update(row.id for row in rows)
+        self._redraw(self._rows.put(rows))
 
     def forget(self) -> None:
         """Drop all rows in memory (many changed at once) and fetch what is in sight again."""

@@ -66,16 +66,17 @@ class RowCache(Generic[RowT]):
         return self._rows.get(row_id)
 
     def put(self, rows: Iterable[RowT]) -> set[int]:
-        """Keep rows, replacing what was kept of them; return their ids."""
-        taken = set()
+        """Keep rows, replacing what was kept of them; return the ids of those that look different now."""
+        changed = set()
         for row in rows:
-            self._rows[row.id] = row
+            if self._rows.get(row.id) != row:
+                changed.add(row.id)
+                self._rows[row.id] = row
             self._rows.move_to_end(row.id)
-            taken.add(row.id)
-        self._gone -= taken
+            self._gone.discard(row.id)
         while len(self._rows) > KEPT:
             self._rows.popitem(last=False)
-        return taken
+        return changed
 
     def settle(self, asked: Iterable[int]) -> None:
         """Note that what was asked for and did not come is gone."""
