@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import random
 import ssl
 import sys
 import time
@@ -31,6 +32,8 @@ class Options:
 
     latency: float = 0.0
     """Seconds before the first byte."""
+    jitter: float = 0.0
+    """Up to so many seconds more, by chance: answers come out of order."""
     tokens_per_s: float = 0.0
     """Speed of a stream; 0 sends it at once."""
     key: str = ""
@@ -207,7 +210,8 @@ class Connection(asyncio.Protocol):
             except Exception:  # noqa: BLE001 (a fault in a rule must fail the test, not hang it)
                 traceback.print_exc()
                 return Reply.error(500, "the test server itself failed")
-            reply.delay = self.server.options.latency
+            options = self.server.options
+            reply.delay = options.latency + random.random() * options.jitter
             return reply
         return Reply.error(404, f"Invalid URL ({method} {path})")
 

@@ -160,7 +160,7 @@ class Bar:
     """Progress with its time left: a bar on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, title: str) -> None:
-        self._title = title
+        self._title = display_text(title, one_line=True)
         self._rich: Progress | None = None
         self._task: TaskID | None = None
         self._said = monotonic()
@@ -193,7 +193,8 @@ class Bar:
     def update(self, done: int, total: int, extra: str = "", title: str | None = None) -> None:
         """Show where the work stands; may be called from any thread, as often as one likes."""
         with self._lock:
-            title = title or self._title
+            title = self._title if title is None else display_text(title, one_line=True)
+            extra = display_text(extra, one_line=True)
             if self._rich is not None and self._task is not None:
                 self._rich.update(
                     self._task, completed=done, total=max(1, total), extra=extra, description=title

@@ -14,6 +14,7 @@ from claif_tui.core.models import NewCall, RunState
 from claif_tui.core.recipes import recipe_id, requests_id, to_json
 from claif_tui.core.session import Ready
 from claif_tui.core.store.store import Store
+from claif_tui.core.text import storable_text
 
 
 async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
@@ -24,7 +25,7 @@ async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
     """
     recipe, profile = ready.recipe, ready.profile
     scope = requests_id(recipe)
-    if profile.kind == "offline" or await asyncio.to_thread(lambda: store.calls.totals(scope).answered > 0):
+    if profile.kind == "offline" or await asyncio.to_thread(has_answered, store, scope):
         return None
     sampling = Sampling(
         temperature=recipe.fill_temperature,
@@ -72,6 +73,12 @@ async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
         await asyncio.to_thread(store.runs.set_state, run_id, state)
 
 
+def has_answered(store: Store, scope: str) -> bool:
+    """Whether a recipe's own questions were ever answered; a probe alone, or what a user declined after it, is none."""
+    counts = store.calls.stage_counts(scope)
+    return any(stage != "probe" and state == "answered" for stage, state in counts)
+
+
 async def _booked(store: Store, ready: Ready, call: NewCall, sampling: Sampling) -> ProbeReport | None:
     """Make the call and settle it: at its cost, at nothing if refused, else at its worst case."""
     settled = False
@@ -79,9 +86,9 @@ async def _booked(store: Store, ready: Ready, call: NewCall, sampling: Sampling)
         report = await probe(ready.profile, open_client, sampling, price=ready.price)
         await store.calls.answer(
             call.key,
-            raw=report.answer,
+            raw=storable_text(report.answer)[0],
             finish_reason=report.finish_reason,
-            model_returned=report.model_returned,
+            model_returned=storable_text(report.model_returned)[0] if report.model_returned else None,
             cost_nano=report.cost_nano,
         )
         settled = True
@@ -90,7 +97,7 @@ async def _booked(store: Store, ready: Ready, call: NewCall, sampling: Sampling)
         owed = not isinstance(cause, LLMError) or (cause.sent and cause.billed)
         reason = cause.reason if isinstance(cause, LLMError) else "connection"
         cost = call.reserve_nano if owed else 0
-        await store.calls.fail(call.key, reason, error.message, cost_nano=cost)
+        await store.calls.fail(call.key, reason, storable_text(error.message)[0], cost_nano=cost)
         settled = True
         if reason in RETRYABLE:
             return None

@@ -47,7 +47,10 @@ def read_text(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start:,})") from error
+        raise InputError(
+            f"{path} is not UTF-8 text (byte {error.start:,})",
+            "Save it as UTF-8, or take an earlier copy of it.",
+        ) from error
 
 
 def parse(text: str, where: str = "recipe.toml") -> Recipe:

@@ -12,9 +12,13 @@ from claif_tui.core.systems import claif
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """``planned`` pairs end ``answered`` or ``failed`` (by reason); the rest is open. Money in nano-dollars."""
+    """``planned`` pairs end ``answered`` or ``failed`` (by reason); the rest is open. Money in nano-dollars.
+
+    ``limit``: how many seeds the plan covers, None for all.
+    """
 
     planned: int
+    limit: int | None
     answered: int
     failed: dict[str, int]
     pairs: Counts
@@ -49,17 +53,20 @@ def status(store: Store, recipe: Recipe) -> Status:
     """Return the project's status under ``recipe``.
 
     The plan is that of the last generation run: a run over the first 200 seeds plans for 200. Before any run
-    it covers all training seeds.
+    it covers all training seeds. A retry changes no plan.
     """
     scope = requests_id(recipe)
     runs = store.runs.list(200)
     last = next((run for run in runs if run.kind in {"generate", "retry"}), None)
-    limit = last.args.get("limit") if last is not None else None
-    unique, occurrences, last_seed = store.seeds.planned("train", limit if isinstance(limit, int) else None)
+    planning = next((run for run in runs if run.kind == "generate"), None)
+    wished = None if planning is None else planning.args.get("limit")
+    limit = wished if isinstance(wished, int) else None
+    unique, occurrences, last_seed = store.seeds.planned("train", limit)
     items = store.items.counts(scope, last_seed)
     money = store.ledger.get(scope)
     return Status(
         planned=claif.planned_pairs(recipe, unique, occurrences),
+        limit=limit,
         answered=items.answered,
         failed=items.failed,
         pairs=store.pairs.counts(),

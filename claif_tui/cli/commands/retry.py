@@ -32,7 +32,8 @@ def command(**flags: Any) -> int:
 
     with open_project(flags["project"]) as store:
         ready = running.prepared(store, flags)
-        failed = status(store, ready.recipe).failed
+        found = status(store, ready.recipe)
+        failed = found.failed
         unknown = [reason for reason in flags["reasons"] if reason not in failed]
         if unknown and failed:
             known = ", ".join(f"{reason} ({count:,})" for reason, count in failed.items())
@@ -41,13 +42,13 @@ def command(**flags: Any) -> int:
         if not chosen:
             diagnostics.note("Nothing failed: there is nothing to retry.")
             if flags["as_json"]:
-                output.document(status(store, ready.recipe).to_dict())
+                output.document(found.to_dict())
             return 0
         lines = [f"{sum(chosen.values()):,} failed pairs are asked again, at {ready.recipe.model}"]
         running.agree(ready, lines, flags["yes"])
         running.save_changes(store, ready)
         reasons = frozenset(flags["reasons"]) or None
-        options = RunOptions(kind="retry", retry_reasons=reasons)
+        options = RunOptions(kind="retry", limit=found.limit, retry_reasons=reasons)
         desk = open_desk(store, ready, streaming=False)
         ended = running.run(lambda: Generation(store, ready.recipe, options, desk), "retry")
         return running.show_status(store, ended, flags["as_json"])

@@ -145,7 +145,7 @@ def _nearby(path: Path) -> str:
     except OSError:
         return f"The folder {path.parent} does not exist either."
     close = difflib.get_close_matches(path.name, names, 1, 0.6)
-    return f"Did you mean {path.parent / close[0]}?" if close else ""
+    return f"Did you mean {path.parent / close[0]}?" if close else "Check the name and the folder."
 
 
 def _refuse_kind(path: Path, info: os.stat_result) -> None:
