@@ -97,7 +97,9 @@ def prepare(
             f"that {profile.name} is at {profile.base_url} is this project's word, not yours",
             f"Whoever made the project chose it. To send a key there, say so: --base-url {profile.base_url}",
         )
-    final = replace(changed, profile=profile.name, model=profile.model or changed.model, api=profile.api)
+    final = set_field(changed, "model.profile", profile.name)
+    final = set_field(final, "model.name", profile.model or changed.model)
+    final = set_field(final, "model.api", profile.api)
     price = price_of(profile)
     cap = cap_of(store, settings, final, wanted.budget)
     if price is None or price.input_usd_per_m > 0 or price.output_usd_per_m > 0:
