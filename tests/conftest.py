@@ -16,7 +16,15 @@ settings.load_profile("untimed")
 pytest_plugins = ["tests.llm_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_SECRETS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR")
+_SECRETS = (
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "NO_COLOR",
+)
 
 
 def find_data() -> Path | None:
@@ -58,4 +66,8 @@ def pytest_runtest_setup() -> None:
 def pytest_report_header() -> str:
     """Say at the top whether the tests on real data will run."""
     folder = find_data()
-    return f"real data: {folder}" if folder else "real data: absent, its tests skip (CLAIF_TEST_DATA names the folder)"
+    return (
+        f"real data: {folder}"
+        if folder
+        else "real data: absent, its tests skip (CLAIF_TEST_DATA names the folder)"
+    )
