@@ -25,7 +25,7 @@ async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
     """
     recipe, profile = ready.recipe, ready.profile
     scope = requests_id(recipe)
-    if profile.kind == "offline" or await asyncio.to_thread(has_answered, store, scope):
+    if profile.kind == "offline" or await asyncio.to_thread(lambda: store.calls.totals(scope).answered > 0):
         return None
     sampling = Sampling(
         temperature=recipe.fill_temperature,
@@ -73,24 +73,24 @@ async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
         await asyncio.to_thread(store.runs.set_state, run_id, state)
 
 
-def has_answered(store: Store, scope: str) -> bool:
-    """Whether a recipe's own questions were ever answered; a probe alone, or what a user declined after it, is none."""
-    counts = store.calls.stage_counts(scope)
-    return any(stage != "probe" and state == "answered" for stage, state in counts)
-
-
 async def _booked(store: Store, ready: Ready, call: NewCall, sampling: Sampling) -> ProbeReport | None:
     """Make the call and settle it: at its cost, at nothing if refused, else at its worst case."""
     settled = False
     try:
         report = await probe(ready.profile, open_client, sampling, price=ready.price)
-        await store.calls.answer(
-            call.key,
-            raw=storable_text(report.answer)[0],
-            finish_reason=report.finish_reason,
-            model_returned=storable_text(report.model_returned)[0] if report.model_returned else None,
-            cost_nano=report.cost_nano,
-        )
+        said = storable_text(report.answer)[0]
+        if report.refused:
+            # Not answered as asked: until the user agrees to leave that out, the question stands.
+            why = f"refused: {', '.join(report.refused)}"
+            await store.calls.fail(call.key, "bad_request", why, raw=said, cost_nano=report.cost_nano)
+        else:
+            await store.calls.answer(
+                call.key,
+                raw=said,
+                finish_reason=report.finish_reason,
+                model_returned=storable_text(report.model_returned)[0] if report.model_returned else None,
+                cost_nano=report.cost_nano,
+            )
         settled = True
     except EndpointError as error:
         cause = error.__cause__
@@ -99,7 +99,7 @@ async def _booked(store: Store, ready: Ready, call: NewCall, sampling: Sampling)
         cost = call.reserve_nano if owed else 0
         await store.calls.fail(call.key, reason, storable_text(error.message)[0], cost_nano=cost)
         settled = True
-        if reason in RETRYABLE:
+        if reason in RETRYABLE and reason != "connection":  # nothing is there: mostly the URL is wrong
             return None
         raise
     finally:

@@ -15,6 +15,7 @@ from claif_tui.core.llm.profiles import Profile, Wish, length_limit, price_of, r
 if TYPE_CHECKING:
     from claif_tui.core.desk import Desk
     from claif_tui.core.recipes import Recipe
+    from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
 
 
@@ -55,6 +56,18 @@ def endpoint_of(recipe: Recipe, store: Store) -> Endpoint:
     return Endpoint(profile=profile, price=price_of(profile), streaming=known.flag("stream"), cap_nano=cap)
 
 
+def ready_of(recipe: Recipe, endpoint: Endpoint, cap_nano: int | None) -> Ready:
+    """Put together what a run needs to know; raises ``BudgetError`` when the cap could not be kept."""
+    from claif_tui.core.session import Ready
+
+    if not endpoint.free:
+        limit = length_limit(endpoint.profile, recipe.max_tokens)
+        require_bound(endpoint.price, cap_nano, recipe.model, limit)
+    return Ready(
+        recipe=recipe, profile=endpoint.profile, price=endpoint.price, cap_nano=cap_nano, changed=False
+    )
+
+
 def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | None) -> Desk:
     """Make the desk of one run, still to be opened; raises ``BudgetError`` when the cap could not be kept.
 
@@ -62,9 +75,4 @@ def open_desk(store: Store, recipe: Recipe, endpoint: Endpoint, cap_nano: int | 
     """
     from claif_tui.core import session
 
-    cap = None if endpoint.free else cap_nano
-    require_bound(endpoint.price, cap, recipe.model, length_limit(endpoint.profile, recipe.max_tokens))
-    ready = session.Ready(
-        recipe=recipe, profile=endpoint.profile, price=endpoint.price, cap_nano=cap_nano, changed=False
-    )
-    return session.open_desk(store, ready, streaming=endpoint.streaming)
+    return session.open_desk(store, ready_of(recipe, endpoint, cap_nano), streaming=endpoint.streaming)

@@ -53,6 +53,8 @@ async def test_a_refused_parameter_is_named_and_costs_nothing(store: Store, llm_
     assert report is not None
     assert report.refused == ("temperature",)
     assert "temperature" in report.suggestion
+    again = await first_probe(store, ready(store, server))
+    assert again is not None and again.refused, "what nobody agreed to is asked about again"
 
 
 async def test_a_server_that_stumbles_does_not_stop_the_run(store: Store, llm_server: Factory) -> None:

@@ -182,15 +182,15 @@ async def _agreed(screen: GenerateScreen, ready: _Ready, retrying: bool) -> bool
 async def _probed(screen: GenerateScreen, ready: _Ready) -> bool:
     """Make the one small call that shows what the model refuses; remember refusals if the user agrees."""
     from claif_tui.core import settings
-    from claif_tui.core.llm.base import Sampling
-    from claif_tui.core.llm.factory import open_client
-    from claif_tui.core.llm.probe import probe
+    from claif_tui.core.probing import first_probe
+    from claif_tui.ui.endpoints import ready_of
 
-    profile, recipe = ready.endpoint.profile, ready.recipe
-    sampling = Sampling(temperature=recipe.fill_temperature, top_p=recipe.top_p, max_tokens=recipe.max_tokens)
+    profile, store = ready.endpoint.profile, screen.store
+    if store is None:
+        return False
     screen.shell.say(f"One small call to {ready.endpoint.name} first …")
-    report = await probe(profile, open_client, sampling, price=ready.endpoint.price)
-    if not report.refused:
+    report = await first_probe(store, ready_of(ready.recipe, ready.endpoint, ready.cap_nano))
+    if report is None or not report.refused:
         return True
     question = report.suggestion[0].upper() + report.suggestion[1:]
     if not await screen.shell.push_screen_wait(
