@@ -166,7 +166,9 @@ async def test_close_ends_the_child_even_at_work_and_twice() -> None:
     await client.close()
     assert not alive(pid)
     with pytest.raises(LLMError):
-        await anext(stream)
+        # Pieces that had arrived may still come.
+        async for event in stream:
+            assert isinstance(event, Delta)
     with pytest.raises(LLMError):
         await told(client, Task(op="score", text="a", other="b"))
 
