@@ -322,8 +322,9 @@ def _field_error(error: ValidationError, path: Path) -> InputError:
     setting = _BY_KEY.get(name)
     expected = f"expected {setting.expected}" if setting else first["msg"].removeprefix("Value error, ")
     value = first["input"]
-    # Somebody may have pasted a key where its variable's name belongs.
-    said = f" is {value!r}" if isinstance(value, str | int | float) and "key" not in name else ""
+    # Somebody may have pasted a key where its variable's name belongs, or credentials into a URL.
+    secret = "key" in name or (isinstance(value, str) and "@" in value)
+    said = f" is {value!r}" if isinstance(value, str | int | float) and not secret else ""
     return InputError(
         f"{path}: {name}{said}: {expected[0].lower()}{expected[1:]}", "Mend it, or take the line out."
     )

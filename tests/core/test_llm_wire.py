@@ -241,3 +241,24 @@ def test_a_secret_does_not_show() -> None:
 def test_hosts() -> None:
     assert host_of("https://API.openai.com/v1") == "api.openai.com"
     assert host_of("http://h:8000/v1") == "h:8000"
+
+
+@pytest.mark.parametrize("raw", [
+    "https://user:hidden-word@h:99999999/v1",
+    "https://user:hidden-word@h:port/v1",
+    "https://user:hidden-word@[::1/v1",
+    "https://user:hidden-word/1@h/v1",
+    "ftp://user:hidden-word@h/v1",
+])
+def test_a_url_that_is_none_does_not_show_its_credentials(raw: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        normal_base_url(raw)
+    assert "hidden-word" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("before", [380, 385, 399])
+def test_no_piece_of_the_key_is_left_where_a_message_is_cut(before: int) -> None:
+    key = Secret("hidden-word-0123456789")
+    body = b"x" * before + key.reveal().encode() + b"y" * 50
+    error = refusal(500, {}, body, url="http://h/v1", key=key)
+    assert "hidden" not in error.detail and "hid" not in error.detail

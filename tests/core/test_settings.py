@@ -208,3 +208,10 @@ def test_every_setting_is_declared_whole() -> None:
     for setting in SETTINGS:
         assert setting_of(setting.key) is setting
         assert setting.help and setting.expected and setting.env.startswith("CLAIF_TUI_")
+
+
+def test_credentials_in_a_base_url_of_the_file_are_not_shown() -> None:
+    written("[profiles.lab]\nbase_url = 'https://me:hidden-word@h/v1'")
+    with pytest.raises(InputError, match="base_url") as caught:
+        load(environ={})
+    assert "hidden-word" not in caught.value.message + caught.value.hint

@@ -240,13 +240,16 @@ class HttpClient:
             self._answered = True
             return collected.answer()
         if not collected.choices and lines.foreign:
-            raise LLMError("not_json", "text where a stream should be", partial=self._said(lines.foreign))
+            raise LLMError("not_json", "text where a stream should be", partial=self._said(lines.foreign, 400))
         if not collected.choices and done:
             raise collected.error("empty", "the answer holds no choices")
         raise collected.error("broken_stream", "the stream ended before the answer did")
 
-    def _said(self, raw: bytes) -> str:
-        text = raw[:_ERROR_BODY].decode("utf-8", "replace")
+    def _said(self, raw: bytes, limit: int = _ERROR_BODY) -> str:
+        """Return what the server sent as text, the key masked before anything is cut off."""
+        return self._scrub(raw.decode("utf-8", "replace"))[:limit]
+
+    def _scrub(self, text: str) -> str:
         return self._key.scrub(text) if self._key else text
 
     def _broken(self, error: Exception, collected: Collected, url: str) -> LLMError:
@@ -275,7 +278,8 @@ class HttpClient:
         if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return _unsent("wrong_endpoint", f"{url} is not a usable URL")
         if isinstance(error, aiohttp.ClientResponseError):
-            return collected.error("not_json", f"{where} does not speak HTTP ({error.message or 'garbage'})")
+            said = self._scrub(error.message or "garbage")
+            return collected.error("not_json", f"{where} does not speak HTTP ({said})")
         if collected.choices or isinstance(error, aiohttp.ClientPayloadError):
             return collected.error("broken_stream", f"{where} broke the connection in mid-answer")
         return collected.error(

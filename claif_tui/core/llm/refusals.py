@@ -123,7 +123,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, url: str, k
     message, code, param = fields or (_plain(body, html), "", None)
     if key is not None:
         message = key.scrub(message)
-    message = message.strip()[:_DETAIL]
+    message = message.strip()[:_DETAIL]  # after the key is masked: a piece of it would not be found
     wait = retry_after(headers)
     if 300 <= status < 400:
         return _error("wrong_endpoint", _redirect(headers, url), status)
@@ -212,4 +212,4 @@ def _plain(body: bytes, html: bool) -> str:
         title = re.search(rb"<title[^>]*>(.*?)</title", body[:20_000], re.I | re.S)
         words = title.group(1).decode("utf-8", "replace").strip() if title else ""
         return f"a web page{f' titled {words!r}' if words else ''} instead of JSON"
-    return body[:_DETAIL].decode("utf-8", "replace")
+    return body.decode("utf-8", "replace")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_FOREIGN = 16_000
+"""Bytes kept of a line that is no event: more than is shown, so that a key in it can be masked whole."""
+
 
 class EventLines:
     """Turns chunks of bytes into the payloads of ``data:`` lines.
@@ -44,5 +47,5 @@ class EventLines:
                 self.named_error = True
             return b""
         if not self.foreign:
-            self.foreign = stripped[:400]
+            self.foreign = stripped[:_FOREIGN]
         return b""

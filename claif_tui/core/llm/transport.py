@@ -51,7 +51,8 @@ def normal_base_url(raw: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"--base-url: {raw!r} is not a URL ({error})", _URL_HINT) from None
+        shown = f"{raw!r} is not a URL ({error})" if "@" not in raw else "what is given is not a URL"
+        raise UsageError(f"--base-url: {shown}", _URL_HINT) from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise UsageError(f"--base-url: {_without_credentials(parts, raw)!r} is not an http(s) URL", _URL_HINT)
     if parts.username is not None or parts.password is not None:
