@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from claif_tui.cli.commands import score as score_command
 from claif_tui.cli.main import COMMANDS
+from claif_tui.core.models import NewPair, PairQuery
 from claif_tui.core.store.store import Store
 from tests.cli.conftest import Cli
 from tests.conftest import ROOT
@@ -263,6 +265,23 @@ def test_scores_for_imported_pairs(project: Path, tmp_path: Path, llm_server: Fa
 
 def test_what_needs_a_score_is_a_filter_that_parses(scored: Path, cli: Cli) -> None:
     assert cli("review", "list", "-P", scored, "--filter", score_command.MISSING).code == 0
+
+
+def test_no_score_is_bought_for_a_pair_that_a_rule_drops_anyway(scored: Path, cli: Cli) -> None:
+    with Store.open(scored) as store:
+        made = partial(NewPair, system="claif", text_a="a")
+        for row in (
+            made(generated="a", generate_key="a", answer_class="identical"),
+            made(generated="a <mask>", generate_key="b", answer_class="has_mask"),
+            made(generated="b", generate_key="c"),
+        ):
+            store.write(partial(store.pairs.add, row=row))
+        wanted = store.pairs.many(store.pairs.ids(PairQuery(filter=score_command.MISSING)))
+        assert [pair.generate_key for pair in wanted] == ["c"]
+        masked = next(pair for pair in store.pairs.first(PairQuery(), 9) if pair.generate_key == "b")
+        store.decisions.edit(masked.id, "mended .")
+        wanted = store.pairs.many(store.pairs.ids(PairQuery(filter=score_command.MISSING, sort="oldest")))
+        assert [pair.generate_key for pair in wanted] == ["b", "c"], "one that a person mended is worth it"
 
 
 def test_trying_a_recipe_makes_no_pairs(seeded: Path, llm_server: Factory, cli: Cli) -> None:

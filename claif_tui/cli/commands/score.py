@@ -12,8 +12,10 @@ from claif_tui.cli.shared import endpoint_options, json_option, open_project, pr
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
-MISSING = "kind != human and (score = none or stale = yes or flag = rescore)"
-"""What needs a score: none yet, one for another text, or a reviewer's wish. Human labels are not a model's to give."""
+MISSING = "kind != human and (score = none and (class = ok or edited = yes) or stale = yes or flag = rescore)"
+"""What needs a score: none yet, one for another text, or a reviewer's wish. Human labels are not a model's to give,
+and no money goes into a pair that every export drops (an identical one, a mask left) unless a person mended it.
+"""
 
 
 @click.command("score")
