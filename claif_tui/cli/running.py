@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from claif_tui.cli import diagnostics, output
 from claif_tui.cli.shared import settings, usd, wanted_of
@@ -17,6 +18,7 @@ from claif_tui.core.errors import ClaifError, EndpointError, UsageError
 if TYPE_CHECKING:
     from claif_tui.core.estimate import Plan
     from claif_tui.core.events import EndState, Event, Finished, Progress
+    from claif_tui.core.llm.profiles import Profile
     from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
 
@@ -69,7 +71,7 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     """Say what a run would ask and cost."""
     low, high = plan.tokens
     lines = [
-        f"{ready.recipe.model} at {ready.profile.name}, {ready.recipe.api}",
+        f"{ready.recipe.model} at {_where(ready.profile)}, {ready.recipe.api}",
         f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
         f"tokens {low:,} to {high:,}",
     ]
@@ -82,7 +84,16 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
         lines.append("cost nothing")
     if ready.cap_nano is not None:
         lines.append(f"budget {usd(ready.cap_nano)}")
+    elif ready.costs:
+        lines.append("no budget: nothing but the end stops the spending (--budget USD)")
     return lines
+
+
+def _where(profile: Profile) -> str:
+    """Name an endpoint, with its host where the name does not tell: a project may call any host anything."""
+    host = profile.host
+    told = not host or profile.name == host or profile.name.startswith(f"{host}/")
+    return profile.name if told else f"{profile.name} ({host})"
 
 
 def agree(ready: Ready, lines: list[str], yes: bool) -> None:
@@ -238,7 +249,7 @@ def detach(folder: Path, argv: list[str]) -> int:
     from claif_tui.core.store.store import Store
 
     log = folder / "generate.log"
-    with log.open("ab") as sink:
+    with _log_of(log) as sink:
         child = subprocess.Popen(
             # -P: a file where the user stands must not be taken for a module of ours.
             [sys.executable, "-P", "-m", "claif_tui", *argv],
@@ -260,6 +271,17 @@ def detach(folder: Path, argv: list[str]) -> int:
                 return child.pid
             sleep(0.05)
     return child.pid
+
+
+def _log_of(log: Path) -> BinaryIO:
+    """Open the log to append to it, for its owner only; a link in somebody's project must not lead us elsewhere."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.fdopen(os.open(log, flags, 0o600), "ab")
+    except OSError as error:
+        told = ClaifError(f"cannot write {log}: {error.strerror}", "Move it away, or run without --detach.")
+        told.exit_code = 1
+        raise told from None
 
 
 def _failed_start(log: Path, code: int) -> ClaifError:

@@ -128,6 +128,18 @@ def test_a_detached_run_that_cannot_start_says_why(seeded: Path, llm_server: Sta
     assert not (seeded / "generate.log").exists(), "nothing was started in the background"
 
 
+def test_a_detached_run_writes_through_no_link_in_the_project(
+    seeded: Path, llm_server: Start, tmp_path: Path
+) -> None:
+    mine = tmp_path / "profile"
+    mine.write_text("mine\n")
+    (seeded / "generate.log").symlink_to(mine)
+    done = finish(child(*generate(seeded, llm_server(), "--yes", "--detach")))
+    assert done.code == 1
+    assert "generate.log" in done.err
+    assert mine.read_text() == "mine\n"
+
+
 def in_terminal(words: list[object], answer: bytes) -> Done:
     """Run a command with a terminal as stdin and stderr, and type ``answer``."""
     ours, theirs = pty.openpty()
