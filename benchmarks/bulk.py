@@ -112,9 +112,7 @@ def main() -> None:
         print(
             f"bulk load of {args.pairs:,} pairs  {took:8.1f} s   budget 45 s ({making:.1f} s of it make the data up)"
         )
-        print(
-            f"  CPU                         {cpu:8.1f} s   the least it can take on an idle machine"
-        )
+        print(f"  CPU                         {cpu:8.1f} s   the least it can take on an idle machine")
         print(f"  database                    {size:8.0f} MB")
         print(f"  another process meanwhile   {slowest * 1000:8.0f} ms  slowest first page and counts")
         start = time.perf_counter()
