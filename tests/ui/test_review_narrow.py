@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from claif_tui.core.models import Counts, PairQuery
+from claif_tui.core.models import Counts
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.review import ReviewScreen
@@ -153,7 +153,7 @@ async def test_a_sample_is_the_same_for_the_same_seed_and_gives_a_keep_rate(tmp_
         assert list(screen.rows.ids) == drawn
         text = screen_text(pilot.app)
         assert "sample of 12, seed 42" in text
-        assert "4 of 12" in text and "keep 75.0 % [30.1-95.4]" in text and "±3 %" in text
+        assert "4/12" in text and "keep 75.0 % [30.1-95.4]" in text and "±3 %" in text
         await pilot.press("escape")
         await until(pilot, lambda: not screen.sampled and screen.rows.count == 64, "what is pending")
 
@@ -256,13 +256,13 @@ async def test_the_sort_by_disagreement_fills_in_the_cosines_in_the_background(p
         screen = await review(pilot)
         await pilot.press("o", "d")
         await until(pilot, lambda: screen.query_shown.sort == "disagreement", "the order")
+        await idle(pilot)
         await until(
             pilot, lambda: screen.card.pair is not None and screen.card.pair.encoder is not None, "a cosine"
         )
-        await idle(pilot)
         assert "encoder" in screen_text(pilot.app) and "Δ" in screen_text(pilot.app)
-    with Store.open(pairs) as store:
-        gaps = [
-            abs((p.score or 0) - (p.encoder or 0)) for p in store.pairs.first(PairQuery(sort="disagreement"), 8)
-        ]
-    assert len(gaps) == 8
+        with Store.open(pairs) as store:
+            wanted = list(store.pairs.ids(screen.query_shown))
+            gaps = [abs((p.score or 0) - (p.encoder or 0)) for p in store.pairs.many(wanted)]
+        assert gaps == sorted(gaps, reverse=True)
+        await until(pilot, lambda: list(screen.rows.ids) == wanted, "the new order")

@@ -24,6 +24,8 @@ from claif_tui.ui.widgets.stream_view import StreamView
 
 FRAMES = 10
 """How often a second the deck looks at the run; events are counted in between, not drawn."""
+WAITING = "Answers appear here as they stream in."
+ELSEWHERE = "The run goes on in another process; what lands shows below within a second."
 SLOW = 5
 """Every so many frames the parts that change slowly are drawn."""
 
@@ -66,7 +68,7 @@ what has landed while the run goes on.
         with Horizontal(id="deck"):
             with Vertical(id="main"):
                 with Vertical(classes="panel", id="streaming"):
-                    yield StreamView(id="streams", empty="Answers appear here as they stream in.")
+                    yield StreamView(id="streams", empty=WAITING)
                 with Vertical(classes="panel", id="landed-panel"):
                     yield Static("", id="landed-head")
                     yield LandedList(follow=True, empty="Nothing has landed yet.", id="landed")
@@ -204,6 +206,9 @@ what has landed while the run goes on.
         if plan is None:
             return
         self._head()
+        streams = self.query_one("#streams", StreamView)
+        streams.empty = ELSEWHERE if plan.other is not None else WAITING
+        streams.refresh()
         self._put("#run", text.idle_box(plan))
         self._put("#troubles", text.troubles_box({}, self._failed))
         self._put("#funnel", safe.line("counted while a run goes on", "$text-muted"))

@@ -139,8 +139,9 @@ def idle_box(plan: Plan) -> Content:
     if plan.other is not None:
         run = plan.other
         return safe.lines(
-            (f"▶ run {run.id} goes on elsewhere", "$text-success"),
-            f"{run.kind} · {run.state}",
+            (f"▶ run {run.id} elsewhere: {run.state}", "$text-success"),
+            bar(plan.planned - plan.left, plan.planned, 14),
+            f"{plan.planned - plan.left:,} / {plan.planned:,} pairs",
             f"process {run.pid} on {run.host}",
             (("g resumes it  " if run.state == "paused" else "p pauses it  ") + "x stops it", "$text-primary"),
         )
@@ -173,7 +174,8 @@ def idle_line(plan: Plan) -> Content:
     if plan.problem:
         return safe.join(("✗ cannot start: ", "$text-error"), plan.problem)
     head = f"  {plan.planned - plan.left:,}/{plan.planned:,} pairs · {plan.endpoint}"
-    tail = "g starts" if plan.left else "5 reviews what landed" if plan.planned else ""
+    begun = "goes on" if plan.answered or plan.failed else "starts"
+    tail = f"g {begun}" if plan.left else "5 reviews what landed" if plan.planned else ""
     return safe.join(
         bar(plan.planned - plan.left, plan.planned, 8),
         head + (f" · {plan.estimate}" if plan.estimate else ""),

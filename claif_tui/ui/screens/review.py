@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from claif_tui.core.review import ReviewQueue
     from claif_tui.core.store.store import Store
+    from claif_tui.ui.jobs import Job
 
 START = PairQuery(filter="status = pending")
 """What Review shows in a project where nobody has reviewed yet."""
@@ -74,6 +75,15 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
             with Vertical(classes="panel", id="card-panel"):
                 yield PairCard(id="card")
         yield Static("", id="session")
+
+    def on_mount(self) -> None:
+        """Follow the app's data, and the job that fills in cosines for the sort by disagreement."""
+        super().on_mount()
+        self.shell.jobs.listen(self._job_changed)
+
+    def _job_changed(self, job: Job) -> None:
+        if job.kind == "encoder" and job.state == "done" and self.query_shown.sort == "disagreement":
+            self.rows.reload()
 
     @property
     def rows(self) -> PairList:

@@ -66,4 +66,4 @@ async def ensure_encoder(screen: ReviewScreen) -> None:
     if not missing:
         return
     shell.jobs.start(EncoderJob(store, missing))
-    shell.say(f"Encoding {missing:,} pairs in the background; choose the sort again to bring them in.")
+    shell.say(f"Encoding {missing:,} pairs in the background; the list is sorted anew when it is done.")

@@ -202,12 +202,12 @@ def funnel_options(funnel: Funnel) -> list[Option]:
     """Return the funnel as lines; only rules that dropped something can be chosen."""
     from claif_tui.core.postprocess import RULES
 
-    rows = [Option(safe.line(f"{'pairs looked at':<34}{funnel.pairs:>10,}"), disabled=True)]
+    rows = [Option(safe.line(f"{'pairs looked at':<50}{funnel.pairs:>10,}"), disabled=True)]
     for rule, count in funnel.drops.items():
-        text = safe.line(f"− {RULES[rule]:<32.32}{count:>10,}", "" if count else "$text-muted")
+        text = safe.line(f"− {RULES[rule]:<48.48}{count:>10,}", "" if count else "$text-muted")
         rows.append(Option(text, id=rule, disabled=not count))
     for name, count in (("kept", funnel.kept), ("+ zero pairs", funnel.zero_pairs), ("rows", funnel.rows)):
-        rows.append(Option(safe.line(f"{name:<34}{count:>10,}"), disabled=True))
+        rows.append(Option(safe.line(f"{name:<50}{count:>10,}"), disabled=True))
     return rows
 
 

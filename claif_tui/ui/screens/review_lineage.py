@@ -10,11 +10,13 @@ from textual.content import Content
 from claif_tui.core.models import NANO, Call, Decision, Lineage, ScoreEntry
 from claif_tui.ui import safe
 from claif_tui.ui.dialogs import TextModal
+from claif_tui.ui.widgets.pair_card import field
 
 if TYPE_CHECKING:
     from claif_tui.ui.screens.review import ReviewScreen
 
 _LIMIT = 6_000
+_LABEL = 15
 
 
 async def show_lineage(screen: ReviewScreen, pair_id: int) -> None:
@@ -26,20 +28,19 @@ async def show_lineage(screen: ReviewScreen, pair_id: int) -> None:
     rows = lineage_rows(lineage)
     title = f"Where pair {pair_id:,} comes from"
     plain = "\n".join(f"{label}: {text}" if label else text for label, text in rows)
-    await screen.shell.push_screen_wait(
-        TextModal(title, content(rows), plain=plain, what="the lineage", wide=True)
-    )
+    shown = content(rows, int(screen.size.width * 0.96) - 8)
+    await screen.shell.push_screen_wait(TextModal(title, shown, plain=plain, what="the lineage", wide=True))
 
 
-def content(rows: list[tuple[str, str]]) -> Content:
-    """Return rows as (label, text); a row without a text is a heading."""
-    out: list[safe.Part] = []
+def content(rows: list[tuple[str, str]], width: int) -> Content:
+    """Return rows as (label, text), texts wrapped beside their labels; a row without a text is a heading."""
+    out: list[Content] = []
     for label, text in rows:
         if not text:
-            out += ["", (label, "bold $text-primary")]
+            out += [Content(""), safe.line(label, "bold $text-primary")]
         else:
-            out.append(safe.join((f"  {label:<12}", "$text-muted"), safe.block(text, limit=_LIMIT)))
-    return safe.lines(*out[1:]) if out and not out[0] else safe.lines(*out)
+            out.append(field(f"  {label}", safe.block(text, limit=_LIMIT), width, label_width=_LABEL))
+    return Content("\n").join(out[1:] if out and not out[0] else out)
 
 
 def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:

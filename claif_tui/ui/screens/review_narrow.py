@@ -234,7 +234,7 @@ class SampleModal(ClaifModal[tuple[int, int, float] | None]):
                     yield Static(label)
                     yield Input(value, id=f"sample-{name}", compact=True)
             yield Static("", classes="problem")
-            hint = "The same seed draws the same sample. You can stop when the keep rate is known that well."
+            hint = "enter draws it; the same seed draws the same. You can stop when the keep rate is known that well."
             yield Static(hint, classes="hint")
         yield Footer(show_command_palette=False, compact=True)
 

@@ -109,7 +109,7 @@ def session_words(seen: Glance | None) -> Content:
 def sample_words(figures: Figures) -> Content:
     """Return a sample's progress, its keep rate with the interval, the pace, and what the stop rule says."""
     total = figures.decided + figures.queue.pending
-    parts: list[safe.Part] = [f"{figures.decided:,} of {total:,}"]
+    parts: list[safe.Part] = [f"{figures.decided:,}/{total:,}"]
     keep, stop = figures.keep, figures.stop
     if keep is not None:
         interval = f"{100 * keep.low:.1f}-{100 * keep.high:.1f}"
@@ -123,6 +123,6 @@ def sample_words(figures: Figures) -> Content:
         if stop.reached:
             parts.append((f"✓ known to {margin}: you can stop", "$text-success"))
         else:
-            larger = ", draw a larger sample" if stop.beyond else ""
-            parts.append(f"{stop.more:,} more for {margin}{larger}")
+            larger = " (draw more)" if stop.beyond else ""
+            parts.append(f"{margin} needs {stop.more:,} more{larger}")
     return safe.join(*parts, separator=" · ")

@@ -38,11 +38,13 @@ def status_line(pair: Pair) -> Content:
     return safe.join(*parts, separator="  ")
 
 
-def field(label: str, value: Content, width: int, style: str = "$text-muted") -> Content:
+def field(
+    label: str, value: Content, width: int, style: str = "$text-muted", *, label_width: int = LABEL
+) -> Content:
     """Return a label and its value, the value wrapped beside the label."""
-    rows = value.wrap(max(10, width - LABEL)) or [Content("")]
-    first = safe.join((f"{label:<{LABEL}}", style), rows[0].rstrip())
-    return safe.lines(first, *(safe.join(" " * LABEL, row.rstrip()) for row in rows[1:]))
+    rows = value.wrap(max(10, width - label_width)) or [Content("")]
+    first = safe.join((f"{label:<{label_width}}", style), rows[0].rstrip())
+    return safe.lines(first, *(safe.join(" " * label_width, row.rstrip()) for row in rows[1:]))
 
 
 def score_bar(score: float | None, cells: int = 10) -> str:
@@ -126,8 +128,8 @@ class EditArea(TextArea):
         return self.text != self._shown
 
     def action_save(self) -> None:
-        """Say that the text is to be saved."""
-        self.post_message(self.Saved(self.text, self.changed))
+        """Say that the text is to be saved, once what was typed before it is in: a priority key overtakes letters."""
+        self.call_later(lambda: self.post_message(self.Saved(self.text, self.changed)))
 
     def action_cancel(self) -> None:
         """Say that nothing is to change."""
