@@ -20,7 +20,6 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from claif_tui.core.llm.base import Answer, Request, Sampling, Task
 from claif_tui.core.llm.offline import OfflineClient
@@ -30,6 +29,7 @@ from claif_tui.core.scores import parse_score
 from engine.offline import corpus
 from engine.offline.engine import Engine, load
 from engine.offline.examples import Sentence, held_out_examples, tokenise
+from engine.stats import spearman
 
 RATES = tuple(n / 10 for n in range(9))
 IN_FLIGHT = 32
@@ -77,11 +77,17 @@ def scorer(data: Path) -> Figures:
         gold = [p.gold for p in pairs]
         result[f"STS-B {split}"] = {
             "pairs": len(pairs),
-            "score": round(100 * float(spearmanr([s.score for s in scores], gold).statistic), 2),
-            "cosine": round(100 * float(spearmanr([s.cosine for s in scores], gold).statistic), 2),
+            "score": _spearman([s.score for s in scores], gold),
+            "cosine": _spearman([s.cosine for s in scores], gold),
             "mean_error": round(mean(abs(s.score - g / 5) for s, g in zip(scores, gold, strict=True)), 3),
         }
     return result
+
+
+def _spearman(first: list[float], second: list[float]) -> float | None:
+    """The correlation x100, as it is reported."""
+    found = spearman(first, second).value
+    return None if found is None else round(100 * found, 2)
 
 
 def fills(data: Path, seeds: int = 100) -> Figures:

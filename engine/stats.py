@@ -8,13 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    FloatArray = NDArray[np.float64]
 
 Z95 = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
@@ -92,22 +85,9 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation:
         return Correlation(None, count, "a value is not a number")
     if min(first) == max(first) or min(second) == max(second):
         return Correlation(None, count, "all values on one side are the same")
-    import numpy as np
+    from scipy.stats import spearmanr
 
-    ranks = np.stack([_ranks(first), _ranks(second)])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    product = float(ranks[0] @ ranks[1] / math.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1])))
-    return Correlation(min(1.0, max(-1.0, product)), count)
-
-
-def _ranks(values: Sequence[float]) -> FloatArray:
-    """Ranks from 1, equal values at the mean of theirs."""
-    import numpy as np
-
-    _, places, counts = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    means: FloatArray = (last - (counts - 1) / 2)[places.reshape(-1)]
-    return means
+    return Correlation(min(1.0, max(-1.0, float(spearmanr(first, second).statistic))), count)
 
 
 def mean(values: Sequence[float]) -> float | None:

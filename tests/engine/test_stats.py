@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from statistics import correlation
 
 import pytest
 from hypothesis import given
@@ -53,10 +54,13 @@ def test_the_usual_sample_for_three_percent() -> None:
         trials_for(0.5, 0.0)
 
 
-@given(first=small, second=small)
-def test_spearman_agrees_with_scipy(first: list[float], second: list[float]) -> None:
-    from scipy.stats import spearmanr
+def ranked(values: list[float]) -> list[float]:
+    """Ranks by counting; equal values share the mean of theirs."""
+    return [sum(v < value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]
 
+
+@given(first=small, second=small)
+def test_spearman_is_the_correlation_of_the_ranks(first: list[float], second: list[float]) -> None:
     count = min(len(first), len(second))
     first, second = first[:count], second[:count]
     found = spearman(first, second)
@@ -64,7 +68,7 @@ def test_spearman_agrees_with_scipy(first: list[float], second: list[float]) -> 
         assert found.value is None
         assert "same" in found.reason
     else:
-        assert found.value == pytest.approx(float(spearmanr(first, second).statistic), abs=1e-12)
+        assert found.value == pytest.approx(correlation(ranked(first), ranked(second)), abs=1e-9)
         assert spearman(second, first).value == pytest.approx(found.value)
 
 
