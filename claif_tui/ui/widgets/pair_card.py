@@ -258,6 +258,9 @@ class PairCard(VerticalScroll):
             rows.append(
                 field("class", safe.line(f"! {pair.answer_class.replace('_', ' ')}", "$text-warning"), width)
             )
+            if not pair.edited:
+                hint = "no score was asked for, and exports drop it; e mends it"
+                rows.append(field("", safe.line(hint, "$text-muted"), width))
         rule = " where it comes from "
         rows += [
             Content(""),
