@@ -79,8 +79,13 @@ def manifest_of(
     *,
     recipe: Recipe | None = None,
     preset: str | None = None,
+    made_with: Mapping[str, int] | None = None,
 ) -> dict[str, object]:
-    """Return what an export or snapshot states about how it came about; ``preset`` names what ``options`` follow."""
+    """Return what an export or snapshot states about how it came about; ``preset`` names what ``options`` follow.
+
+    ``recipe`` is the one whose post-processing applied; ``made_with`` says how many of the kept pairs each recipe
+    version made (its id).
+    """
     from claif_tui import __version__
     from claif_tui.core.recipe_file import dump
     from claif_tui.core.recipes import recipe_id
@@ -93,6 +98,7 @@ def manifest_of(
         "made_by": f"claif-tui {__version__}",
         "recipe": None if recipe is None else {"id": recipe_id(recipe), "toml": dump(recipe)},
         "preset": preset,
+        "made_with": dict(made_with or {}),
         "smoothing": {"epsilon": options.smoothing, "applied": options.smoothing > 0},
         "post_processing": post,
         "funnel": funnel.to_dict(),

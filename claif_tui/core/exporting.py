@@ -66,6 +66,7 @@ def export(
             options,
             recipe=None if wish.preset == RAW else _recipe(recipe, wish),
             preset=wish.preset,
+            made_with=processed.recipes,
         )
         result = write_export(processed.rows(), out, form, manifest, processed.dropped())
     return result, processed.funnel

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -183,6 +184,8 @@ class Processed:
 
     def __init__(self, source: Callable[[], Iterable[Pair]], decided: _Decided, funnel: Funnel) -> None:
         self.funnel = funnel
+        self.recipes = decided.recipes
+        """How many kept pairs each recipe version made, by its id; imported pairs have none."""
         self._source = source
         self._decided = decided
 
@@ -294,6 +297,8 @@ class _Notes:
         self.key_high = array("Q")
         self.key_low = array("Q")
         self.raw = array("d")
+        self.recipes = array("L")
+        self.recipe_codes: dict[str, int] = {}
 
     def add(self, pair: Pair, options: PostOptions) -> None:
         code = _own_rule(pair, options)
@@ -310,6 +315,7 @@ class _Notes:
         key = b"" if code else _digest(family, pair.split, pair.text_a, pair.text_b, pair.hard_negative or "")
         self.key_high.append(int.from_bytes(key[:8], "big"))
         self.key_low.append(int.from_bytes(key[8:], "big"))
+        self.recipes.append(self.recipe_codes.setdefault(pair.recipe_id or "", len(self.recipe_codes)))
         score = _label(pair)
         self.raw.append(float("nan") if score is None else score)
 
@@ -329,6 +335,7 @@ class _Decided:
     firsts: bytearray
     wanted: bytearray
     from_originals: bool
+    recipes: dict[str, int]
 
 
 def _changed() -> StoreError:
@@ -406,6 +413,7 @@ def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
     firsts, wanted_texts = bytearray(len(codes)), bytearray(len(codes))
     np.frombuffer(firsts, dtype=np.uint8)[zero_first] = 1
     np.frombuffer(wanted_texts, dtype=np.uint8)[zero_partner] = 1
+    made = Counter(recipe for recipe, code in zip(notes.recipes, codes.tolist(), strict=True) if not code)
     decided = _Decided(
         ids=notes.ids,
         second=notes.second,
@@ -418,6 +426,7 @@ def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
         firsts=firsts,
         wanted=wanted_texts,
         from_originals=options.zero_pool == "originals",
+        recipes={name: made[code] for name, code in sorted(notes.recipe_codes.items()) if name and made[code]},
     )
     return decided, int((codes[merged] == 0).sum()), missing
 

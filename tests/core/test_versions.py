@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from claif_tui.core.exporting import ExportWish, export
 from claif_tui.core.models import PairQuery
 from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions
-from claif_tui.core.recipes import Recipe, set_field
+from claif_tui.core.recipes import Recipe, recipe_id, set_field
 from claif_tui.core.status import status
 from claif_tui.core.store.store import Store
 from tests.core.test_pipeline import desk, fill, run
@@ -54,3 +56,20 @@ async def test_other_rates_reuse_answers_but_make_pairs_of_their_own(
         assert call is not None
         assert f"'{pair.text_a}'" in call.prompt, "a score belongs to the pair that it was given to"
         assert pair.generated in call.prompt
+
+
+async def test_an_export_says_which_recipes_made_its_rows(
+    store: Store, recipe: Recipe, llm_server: Factory, tmp_path: Path
+) -> None:
+    fill(store, ["three men are playing chess .", "the cat sleeps ."])
+    server = llm_server()
+    first = set_field(recipe, "masks.rates", "0.2")
+    other = set_field(recipe, "masks.rates", "0.5")
+    for used in (first, other):
+        await run(Generation(store, used, RunOptions(), desk(store, server)))
+    wish = ExportWish(statuses=("pending",))
+    result, funnel = export(store, other, wish, tmp_path / "out.jsonl", "jsonl")
+    manifest = json.loads(result.manifest.read_text("utf-8"))
+    assert manifest["recipe"]["id"] == recipe_id(other)
+    assert set(manifest["made_with"]) == {recipe_id(first), recipe_id(other)}
+    assert sum(manifest["made_with"].values()) == funnel.kept == 4
