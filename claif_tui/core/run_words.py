@@ -24,9 +24,8 @@ def closing_words(state: EndState, progress: Progress) -> str:
     """Say where a run that ended without trouble stands."""
     failed = sum(progress.failed.values())
     if state == "finished":
-        if not failed:
+        if not failed and not progress.open:
             return f"All {progress.planned:,} planned pairs are answered."
-        return (
-            f"{progress.answered:,} of {progress.planned:,} answered, {failed:,} failed. Retry them with: retry"
-        )
+        rest = f"{failed:,} failed. Retry them with: retry" if failed else f"{progress.open:,} open."
+        return f"{progress.answered:,} of {progress.planned:,} answered, {rest}"
     return f"{progress.open:,} of {progress.planned:,} planned pairs are open. Start again to go on where it stopped."

@@ -164,8 +164,7 @@ def cap_of(store: Store, settings: Settings, recipe: Recipe, wished: float | Non
 
 
 def _last_cap(store: Store, profile: str) -> int | None:
-    runs = (run for run in store.runs.list(200) if run.kind in ("generate", "retry") and run.profile == profile)
-    last = next(runs, None)
+    last = store.runs.last("generate", "retry", profile=profile)
     cap = None if last is None else last.args.get("cap_nano")
     return cap if isinstance(cap, int) else None
 

@@ -56,9 +56,8 @@ def status(store: Store, recipe: Recipe) -> Status:
     it covers all training seeds. A retry changes no plan.
     """
     scope = requests_id(recipe)
-    runs = store.runs.list(200)
-    last = next((run for run in runs if run.kind in {"generate", "retry"}), None)
-    planning = next((run for run in runs if run.kind == "generate"), None)
+    last = store.runs.last("generate", "retry")
+    planning = store.runs.last("generate")
     wished = None if planning is None else planning.args.get("limit")
     limit = wished if isinstance(wished, int) else None
     unique, occurrences, last_seed = store.seeds.planned("train", limit)

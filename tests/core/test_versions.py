@@ -16,7 +16,7 @@ from claif_tui.core.planning import RunOptions
 from claif_tui.core.recipes import Recipe, recipe_id, set_field
 from claif_tui.core.status import status
 from claif_tui.core.store.store import Store
-from tests.core.test_pipeline import desk, fill, run
+from tests.core.test_pipeline import desk, fill, finished, run
 from tests.llm_fixtures import Factory
 
 
@@ -73,3 +73,25 @@ async def test_an_export_says_which_recipes_made_its_rows(
     assert manifest["recipe"]["id"] == recipe_id(other)
     assert set(manifest["made_with"]) == {recipe_id(first), recipe_id(other)}
     assert sum(manifest["made_with"].values()) == funnel.kept == 4
+
+
+def test_the_plan_is_still_known_after_hundreds_of_other_runs(store: Store, recipe: Recipe) -> None:
+    fill(store, ["three men are playing chess .", "the cat sleeps ."])
+    run_ = store.runs.start("generate", None, "test", "tiny", {"limit": 1, "cap_nano": 7})
+    store.runs.set_state(run_.id, "finished")
+    for _ in range(201):
+        store.runs.set_state(store.runs.start("rescore", None, "test", "tiny", {}).id, "finished")
+    found = status(store, recipe)
+    assert (found.planned, found.limit) == (9, 1)
+    assert found.last_run is not None and found.last_run.id == run_.id
+
+
+async def test_a_run_over_a_part_does_not_claim_the_whole(
+    store: Store, recipe: Recipe, llm_server: Factory
+) -> None:
+    fill(store, ["three men are playing chess .", "the cat sleeps ."])
+    server = llm_server(faults=[{"kind": "empty", "match": "similarity score"}])
+    await run(Generation(store, recipe, RunOptions(limit=1), desk(store, server)))
+    server.control(faults=[])
+    events = await run(Generation(store, recipe, RunOptions(kind="retry"), desk(store, server)))
+    assert finished(events).message == "9 of 18 answered, 9 open."

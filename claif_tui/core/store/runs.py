@@ -108,6 +108,17 @@ class RunsRepo:
             rows = conn.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         return [_run(row) for row in rows]
 
+    def last(self, *kinds: RunKind, profile: str | None = None) -> Run | None:
+        """The newest run of one of these kinds, of that endpoint profile if one is named."""
+        marks = ", ".join("?" * len(kinds))
+        with self._store.read() as conn:
+            row = conn.execute(
+                f"SELECT {_COLUMNS} FROM runs WHERE kind IN ({marks}) AND profile = coalesce(?, profile)"
+                " ORDER BY id DESC LIMIT 1",
+                (*kinds, profile),
+            ).fetchone()
+        return None if row is None else _run(row)
+
     def get(self, run_id: int) -> Run | None:
         """One run."""
         with self._store.read() as conn:
