@@ -56,7 +56,7 @@ class Planned:
 
 
 async def walk(store: Store, recipe: Recipe, options: RunOptions) -> AsyncIterator[Planned]:
-    """Yield the items that are open (or, with kind "retry", failed) in plan order."""
+    """Yield the items that are open, or with kind "retry" those that failed and no others, in plan order."""
     counter = OccurrenceCounter()
     seeds = store.seeds.iter(splits=(options.split,), limit=options.limit)
     try:
@@ -91,9 +91,9 @@ def _next_chunk(
 
 
 def _is_wanted(options: RunOptions, settled: Item | None) -> bool:
-    if settled is None or settled.state == "generated":
-        return True
-    if settled.state != "failed" or options.kind != "retry":
+    if options.kind != "retry":
+        return settled is None or settled.state == "generated"
+    if settled is None or settled.state != "failed":
         return False
     return options.retry_reasons is None or settled.reason in options.retry_reasons
 
