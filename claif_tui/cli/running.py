@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from claif_tui.cli import diagnostics, output
-from claif_tui.cli.shared import settings, usd, wanted_of
+from claif_tui.cli.shared import settings, spent, usd, wanted_of
 from claif_tui.core.errors import ClaifError, EndpointError, UsageError
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def show_status(store: Store, ended: Ended, as_json: bool, extra: dict[str, obje
     else:
         output.line(
             f"{found.answered:,} of {found.planned:,} planned pairs answered, {sum(found.failed.values()):,} failed, "
-            f"{found.open:,} open; spent {usd(found.spent_nano)}"
+            f"{found.open:,} open; spent {spent(found)}"
         )
     return ended.exit_code
 

@@ -15,6 +15,7 @@ from claif_tui.core.errors import UsageError
 if TYPE_CHECKING:
     from claif_tui.core.session import Wanted
     from claif_tui.core.settings import Settings
+    from claif_tui.core.status import Status
     from claif_tui.core.store.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,6 +109,14 @@ def open_project(project: Path | None) -> Iterator[Store]:
         for notice in store.notices:
             diagnostics.note(notice)
         yield store
+
+
+def spent(found: Status) -> str:
+    """Write what a recipe has spent; what was sent at an unknown price is never shown as nothing."""
+    if not found.unpriced:
+        return usd(found.spent_nano)
+    counted = f"{usd(found.spent_nano)} and an " if found.spent_nano else ""
+    return f"{counted}unknown amount (no price was given for some requests)"
 
 
 def usd(nano: int | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from claif_tui.core.journal import Journal
 from claif_tui.core.llm.base import LLMClient, Price
 from claif_tui.core.llm.caller import Caller, CallerConfig
@@ -28,6 +30,11 @@ class Desk:
         self.caller = Caller(
             client, ledger=self.journal, pace=pace or Pace(), price=price, config=config or CallerConfig()
         )
+
+    def terms(self) -> dict[str, object]:
+        """Return what a run keeps of its money: the cap, and the price it counts with (None: unknown)."""
+        price = self.caller.price
+        return {"cap_nano": self.cap_nano, "price": None if price is None else asdict(price)}
 
     async def open(self) -> None:
         """Connect, or start the local model; raises ``EndpointError`` or ``MissingExtraError``."""

@@ -125,7 +125,7 @@ class Generation:
     async def _start(self) -> None:
         """Take the project's one run, charge what a dead run left open, count what is planned and settled."""
         store, options, recipe = self._store, self._options, self._recipe
-        args = {"limit": options.limit, "split": options.split, "cap_nano": self._desk.cap_nano}
+        args = {"limit": options.limit, "split": options.split, **self._desk.terms()}
 
         def take() -> int:
             store.recipes.save(self._version, to_json(recipe))

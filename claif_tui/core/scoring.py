@@ -71,7 +71,7 @@ class Scoring:
 
         def take() -> int:
             store.recipes.save(recipe_id(recipe), to_json(recipe))
-            args = {"pairs": len(self._ids), "again": self._again}
+            args = {"pairs": len(self._ids), "again": self._again, **self._desk.terms()}
             run = store.runs.start(self._kind, recipe_id(recipe), recipe.profile, recipe.model, args)
             store.calls.recover()
             store.ledger.set_cap(self._scope, self._desk.cap_nano)

@@ -25,6 +25,8 @@ class Status:
     spent_nano: int
     reserved_nano: int
     cap_nano: int | None
+    unpriced: bool
+    """Some requests were sent at an unknown price: more was spent than is counted."""
     active: Run | None
     last_run: Run | None
 
@@ -45,6 +47,7 @@ class Status:
                 "rejected": self.pairs.rejected,
             },
             "spent_usd": self.spent_nano / NANO,
+            "spent_complete": not self.unpriced,
             "cap_usd": None if self.cap_nano is None else self.cap_nano / NANO,
         }
 
@@ -72,6 +75,7 @@ def status(store: Store, recipe: Recipe) -> Status:
         spent_nano=money.spent_nano,
         reserved_nano=money.reserved_nano,
         cap_nano=money.cap_nano,
+        unpriced=store.runs.unpriced(recipe.profile, recipe.model),
         active=store.runs.active(),
         last_run=last,
     )

@@ -42,7 +42,8 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
 
     def take() -> int:
         store.recipes.save(version, to_json(recipe))
-        run = store.runs.start("try", version, recipe.profile, recipe.model, {"seeds": len(seeds)})
+        args = {"seeds": len(seeds), **desk.terms()}
+        run = store.runs.start("try", version, recipe.profile, recipe.model, args)
         store.calls.recover()
         store.ledger.set_cap(requests_id(recipe), desk.cap_nano)
         return run.id

@@ -267,6 +267,23 @@ def test_what_needs_a_score_is_a_filter_that_parses(scored: Path, cli: Cli) -> N
     assert cli("review", "list", "-P", scored, "--filter", score_command.MISSING).code == 0
 
 
+def test_spending_at_an_unknown_price_is_not_called_nothing(
+    seeded: Path, llm_server: Factory, cli: Cli
+) -> None:
+    server = llm_server()
+    words = ["generate", "-P", seeded, "--base-url", server.base_url, "--model", "m", "--rates", "0.0", "--yes"]
+    done = cli(*words, "--limit", "1")
+    assert "spent unknown" in done.out
+    assert "$0.00" not in done.out
+    shown = cli("status", "-P", seeded)
+    assert "unknown" in next(line for line in shown.out.splitlines() if line.startswith("spent"))
+    assert cli("status", "-P", seeded, "--json").doc["spent_complete"] is False
+    assert (
+        cli(*words, "--limit", "1", "--json", "--price-in", "0", "--price-out", "0").doc["spent_complete"]
+        is False
+    )
+
+
 def test_no_score_is_bought_for_a_pair_that_a_rule_drops_anyway(scored: Path, cli: Cli) -> None:
     with Store.open(scored) as store:
         made = partial(NewPair, system="claif", text_a="a")

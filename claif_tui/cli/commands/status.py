@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from claif_tui.cli import output
-from claif_tui.cli.shared import json_option, open_project, project_option, usd
+from claif_tui.cli.shared import json_option, open_project, project_option, spent, usd
 
 if TYPE_CHECKING:
     from claif_tui.core.models import Run
@@ -51,7 +51,7 @@ def _lines(found: Status, seeds: int) -> list[tuple[str, str]]:
     )
     cap = "no cap" if found.cap_nano is None else f"cap {usd(found.cap_nano)}"
     held = f", {usd(found.reserved_nano)} reserved" if found.reserved_nano else ""
-    lines.append(("spent", f"{usd(found.spent_nano)} ({cap}{held})"))
+    lines.append(("spent", f"{spent(found)} ({cap}{held})"))
     if found.active is not None:
         run = found.active
         lines.append(

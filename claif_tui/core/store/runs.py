@@ -119,6 +119,15 @@ class RunsRepo:
             ).fetchone()
         return None if row is None else _run(row)
 
+    def unpriced(self, profile: str, model: str) -> bool:
+        """Whether any run asked this model while its price was unknown, so that what it cost was not counted."""
+        with self._store.read() as conn:
+            row = conn.execute(
+                "SELECT 1 FROM runs WHERE profile = ? AND model = ? AND json_type(args, '$.price') = 'null' LIMIT 1",
+                (profile, model),
+            ).fetchone()
+        return row is not None
+
     def get(self, run_id: int) -> Run | None:
         """One run."""
         with self._store.read() as conn:
