@@ -7,6 +7,8 @@ and aiohttp are imported in workers after it.
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -74,6 +76,7 @@ class ClaifApp(WorkerErrors, App[None]):
         """Paint first; open the project in a worker after it."""
         self.opening = str(self._wanted) if self._wanted else ""
         self.jobs.listen(self._job_changed)
+        self._heed_signals()
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -230,6 +233,23 @@ class ClaifApp(WorkerErrors, App[None]):
 
     # -- leaving -----------------------------------------------------------------------------------------
 
+    def _heed_signals(self) -> None:
+        """Let a lost terminal and SIGTERM end the app as quitting does; a run goes on where it was, next time."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(number, self._leave_on_signal, number)
+
+    def _leave_on_signal(self, number: int) -> None:
+        from claif_tui.ui.quitting import leave_on_signal
+
+        if number == signal.SIGHUP and self._driver is not None:
+            # The thread that writes dies with the terminal, and once its queue is full every drawing would wait.
+            self._driver.write = _nowhere  # type: ignore[method-assign]
+        work = leave_on_signal(self, number)
+        self.run_worker(work, group="quit", exclusive=True, exit_on_error=False, description="leave")
+
     async def action_quit(self) -> None:
         """Leave; when a job is at work, ask what becomes of it."""
         from claif_tui.ui.quitting import ask_and_quit
@@ -240,6 +260,10 @@ class ClaifApp(WorkerErrors, App[None]):
         self.run_worker(
             ask_and_quit(self), group="quit", exclusive=True, exit_on_error=False, description="quit"
         )
+
+
+def _nowhere(data: str) -> None:
+    """Write to a terminal that is gone."""
 
 
 def with_jobs(state: TopState, jobs: Jobs) -> TopState:

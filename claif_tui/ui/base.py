@@ -6,6 +6,7 @@ No screen's own content, and no data access beyond the app's store.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import events
@@ -15,7 +16,7 @@ from textual.containers import Container
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static, TextArea
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerError, WorkerState
 
 from claif_tui.ui.widgets.chrome import TabLine, TopLine
 
@@ -131,6 +132,14 @@ class ClaifScreen(WorkerErrors, Screen[None]):
                     return
         finally:
             self._loading = False
+
+    async def loaded(self) -> None:
+        """Wait for what opens the project and reads this screen, for a key pressed before; in a worker only."""
+        for group in ("boot", "load"):
+            for worker in [work for work in self.app.workers if work.group == group]:
+                if worker.node in (self.app, self):
+                    with suppress(WorkerError):  # shown already by whoever started it
+                        await worker.wait()
 
     @property
     def typing(self) -> bool:

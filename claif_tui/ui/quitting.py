@@ -30,6 +30,12 @@ async def ask_and_quit(app: ClaifApp) -> None:
     app.exit()
 
 
+async def leave_on_signal(app: ClaifApp, number: int) -> None:
+    """Leave because the terminal is gone (SIGHUP) or somebody said so (SIGTERM), once what is in flight has landed."""
+    await _settle(app)
+    app.exit(return_code=128 + number)
+
+
 def _question(busy: list[Job]) -> str:
     return f"Still at work: {', '.join(job.title for job in busy)}."
 

@@ -238,6 +238,7 @@ what has landed while the run goes on.
 
     async def _start(self) -> None:
         """Ask before money is spent, then start; refusals come as errors that say what to do."""
+        await self.loaded()
         if self.store is None or self._plan is None:
             self.shell.say("Nothing to run yet: press 1 for a project, 2 for seeds.")
             return
