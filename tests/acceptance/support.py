@@ -150,6 +150,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+_COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_].*?\x1b\\|\x1b[()][A-Z0-9]|\x1b[=>78]",
     re.DOTALL,
@@ -181,6 +182,12 @@ class Terminal:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGWINCH)
 
+    def flags(self) -> list[Any]:
+        """The terminal's settings: whether it echoes, gathers lines, sends signals."""
+        import termios
+
+        return list(termios.tcgetattr(self._ours)[:4])
+
     def press(self, keys: str) -> None:
         """Type keys."""
         os.write(self._ours, keys.encode())
@@ -203,8 +210,8 @@ class Terminal:
         return len(self.output)
 
     def text(self, since: int = 0) -> str:
-        """What was written since ``since``, without escape sequences: words, not places."""
-        return _ESCAPES.sub(b"\n", self.output[since:]).decode("utf-8", "replace")
+        """What was written since ``since``, without colours, each jump as a line break: words, not places."""
+        return _ESCAPES.sub(b"\n", _COLOURS.sub(b"", self.output[since:])).decode("utf-8", "replace")
 
     def expect(self, *words: str, since: int = 0, seconds: float = 45) -> str:
         """Read until one of ``words`` has been written, and return which."""
