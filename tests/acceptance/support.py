@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -157,6 +160,10 @@ _ESCAPES = re.compile(
 )
 
 
+def _set_size(handle: int, lines: int, columns: int) -> None:
+    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
 class Terminal:
     """A command on a real terminal of its own: keys go in, the bytes that come out are kept."""
 
@@ -166,26 +173,20 @@ class Terminal:
         self.output = b""
         self.pid, self._ours = pty.fork()
         if self.pid == 0:
+            _set_size(0, *size)
             os.chdir(cwd or Path.cwd())
             os.execve(sys.executable, shell.argv(*words), shell.env)
         self.code: int | None = None
-        self.resize(*size)
 
     def resize(self, lines: int, columns: int) -> None:
         """Give the terminal another size."""
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        _set_size(self._ours, lines, columns)
         if self.code is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGWINCH)
 
     def flags(self) -> list[Any]:
         """The terminal's settings: whether it echoes, gathers lines, sends signals."""
-        import termios
-
         return list(termios.tcgetattr(self._ours)[:4])
 
     def press(self, keys: str) -> None:

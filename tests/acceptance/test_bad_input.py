@@ -233,7 +233,7 @@ def test_a_recipe_file_that_is_none(folder: Path, cli: Cli, name: str) -> None:
 
 
 ENDPOINTS = {
-    "not there": ("", "", ["cannot be reached", "server running"]),
+    "not there": ("", "", ["127.0.0.1:9", "server running"]),
     "another path": ("", "/v2", ["not an OpenAI-compatible", "/v2/chat/completions", "--base-url"]),
     "a web page": ("html", "/v1", ["not an OpenAI-compatible", "a web page"]),
     "other JSON": ("not_openai", "/v1", ["not an OpenAI-compatible", "--base-url"]),
