@@ -11,7 +11,8 @@ from engine.offline.text import Pieces
 
 SEED = 42
 MAX_TOKENS = 64
-BATCH_TOKENS = 1000
+BATCH_TOKENS = (1000, 1000, 350)
+"""Pieces in a batch, by epoch (the last for all later ones): large ones go faster, small ones learn more a sentence."""
 GAP_SHARE = 0.08
 RATES = (0.15, 0.7)
 
@@ -85,13 +86,14 @@ def held_out_examples(items: list[Sentence], rate: float, pieces: Pieces) -> lis
 
 
 def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple[int, list[Example]]]:
-    """Endless masked batches of about BATCH_TOKENS pieces, with the count of sentences given out so far.
+    """Endless masked batches of about BATCH_TOKENS pieces each, with the count of sentences given out so far.
 
     All follows from SEED and the epoch, so a run that starts at `start` sentences sees what an unbroken one would.
     """
     given, epoch = 0, 0
     while True:
         rng = random.Random(f"{SEED}/{epoch}")
+        room = BATCH_TOKENS[min(epoch, len(BATCH_TOKENS) - 1)]
         order = list(range(len(items)))
         rng.shuffle(order)
         groups: list[list[int]] = []
@@ -99,7 +101,7 @@ def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple
             chunk = sorted(order[begin : begin + 8192], key=lambda i: len(items[i].pieces))
             group: list[int] = []
             for index in chunk:
-                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > BATCH_TOKENS:
+                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > room:
                     groups.append(group)
                     group = []
                 group.append(index)

@@ -28,7 +28,8 @@ from engine.offline.model import FROZEN, HEADS, LAYERS, PACKAGED_NAMES, Encoder
 from engine.offline.score import Calibration, Scorer, fit
 from engine.offline.text import Pieces
 
-PEAK_LR = 5e-4
+PEAK_LR, LATER_LR = 5e-4, 3e-4
+LATER_FROM = 140_000
 WARMUP = 8_000
 DECAY_SHARE = 1 / 3
 
@@ -136,9 +137,10 @@ def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def learning_rate(seen: int, total: int) -> float:
-    """Linear warm-up, a plateau, and a linear fall to nothing over the last DECAY_SHARE of the sentences."""
+    """Linear warm-up, a plateau with one step down, and a linear fall over the last DECAY_SHARE of the sentences."""
     left = (total - seen) / (total * DECAY_SHARE)
-    return PEAK_LR * max(0.01, min(1.0, seen / WARMUP, left))
+    top = PEAK_LR if seen < LATER_FROM else LATER_LR
+    return top * max(0.01, min(1.0, seen / WARMUP, left))
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -269,7 +271,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the checkpoint, the log and the weights"
     )
-    parser.add_argument("--sentences", type=int, default=210_000, help="masked sentences to train on")
+    parser.add_argument("--sentences", type=int, default=300_000, help="masked sentences to train on")
     parser.add_argument("--every", type=int, default=20_000, help="sentences between checkpoints")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
