@@ -42,8 +42,7 @@ class Generation(Run[Planned]):
         self._options = options
 
     def _args(self) -> dict[str, object]:
-        options = self._options
-        return {"limit": options.limit, "split": options.split, "cap_nano": self._desk.cap_nano}
+        return {"limit": self._options.limit, "split": self._options.split}
 
     def _count(self) -> None:
         store, options = self._store, self._options

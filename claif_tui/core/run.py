@@ -136,7 +136,8 @@ class Run(ABC, Generic[Item]):
 
         def take() -> int:
             store.recipes.save(self._version, to_json(recipe))
-            run = store.runs.start(self._kind, self._version, recipe.profile, recipe.model, self._args())
+            args = {**self._args(), **self._desk.terms()}
+            run = store.runs.start(self._kind, self._version, recipe.profile, recipe.model, args)
             store.calls.recover()
             store.ledger.set_cap(self._scope, self._desk.cap_nano)
             self._count()
