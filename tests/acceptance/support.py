@@ -59,8 +59,9 @@ class Shell:
     """Runs ``claif-tui`` in children that see neither this machine's settings nor its keys."""
 
     def __init__(self, home: Path, **env: str) -> None:
-        secret = set(_SECRETS) | {name.lower() for name in _SECRETS}
-        kept = {name: value for name, value in os.environ.items() if name not in secret}
+        # Where the tests run beside each other, COLUMNS and LINES are set, and overrule a terminal's own size.
+        left_out = {*_SECRETS, *(name.lower() for name in _SECRETS), "COLUMNS", "LINES"}
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
         self.env = {
             **kept,
             "CLAIF_TUI_HOME": str(home),
