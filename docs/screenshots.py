@@ -49,7 +49,7 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "demo"
-        asyncio.run(_generate(folder, 25))
+        asyncio.run(_generate(folder, 10))
         asyncio.run(_draw(folder, "review", ["5", "j", "j", "j", "j"]))
         asyncio.run(_draw(folder, "generate", ["4"]))
         asyncio.run(_draw(folder, "recipe", ["3"]))
