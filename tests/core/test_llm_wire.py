@@ -243,13 +243,16 @@ def test_hosts() -> None:
     assert host_of("http://h:8000/v1") == "h:8000"
 
 
-@pytest.mark.parametrize("raw", [
-    "https://user:hidden-word@h:99999999/v1",
-    "https://user:hidden-word@h:port/v1",
-    "https://user:hidden-word@[::1/v1",
-    "https://user:hidden-word/1@h/v1",
-    "ftp://user:hidden-word@h/v1",
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "https://user:hidden-word@h:99999999/v1",
+        "https://user:hidden-word@h:port/v1",
+        "https://user:hidden-word@[::1/v1",
+        "https://user:hidden-word/1@h/v1",
+        "ftp://user:hidden-word@h/v1",
+    ],
+)
 def test_a_url_that_is_none_does_not_show_its_credentials(raw: str) -> None:
     with pytest.raises(UsageError) as caught:
         normal_base_url(raw)
