@@ -24,9 +24,9 @@ from tests.llm_fixtures import LLMServer
 
 CONCURRENCY = 64
 SEEDS = 120
-BUDGET_SEEDS = 600
 KILLS = 3
-CAP_USD = 0.4
+CAPS = ((0.1, 200), (2.0, 1_400))
+"""Dollars, and seeds enough to keep work left. Under the small cap fewer than 64 may be open at once."""
 BUDGET_FAULTS = [
     {"kind": "429_ms", "rate": 0.03},
     {"kind": "500", "rate": 0.03},
@@ -90,21 +90,23 @@ def kills(api: str, folder: Path) -> None:
     print(f"  good answers asked for again: {repeats} (allowed: {KILLS} kills x {CONCURRENCY} in flight)")
 
 
-def budget(folder: Path) -> None:
+def budget(folder: Path, cap: float, seeds: int) -> None:
     """Run into a cap through faults and a kill, and add up the server's own token log."""
-    project = _project(folder / "budget", BUDGET_SEEDS)
-    server = LLMServer(folder / "budget.log", BUDGET_FAULTS, {"latency": 0.05})
-    _kill_after(_child(project, server, "chat", str(CAP_USD)), 100)
-    out, _ = _child(project, server, "chat", str(CAP_USD)).communicate()
+    project = _project(folder / f"budget-{cap}", seeds)
+    server = LLMServer(folder / f"budget-{cap}.log", BUDGET_FAULTS, {"latency": 0.05})
+    _kill_after(_child(project, server, "chat", str(cap)), 100)
+    out, _ = _child(project, server, "chat", str(cap)).communicate()
+    peak = server.control()["peak"]
     server.stop()
     prompt, completion = server.spent_tokens()
     spent = (prompt * 1.0 + completion * 4.0) / 1e6
     with Store.open(project) as store:
         recipe = session.load_recipe(project)
         ledger, now = store.ledger.get(requests_id(recipe)), status(store, recipe)
-    print(f"budget: cap ${CAP_USD}, {CONCURRENCY} in flight, one kill; ended: {out.splitlines()[-1]}")
-    print(f"  server's own log: ${spent:.5f} ({100 * spent / CAP_USD:.1f} % of the cap)")
-    print(f"  our ledger: ${ledger.spent_nano / NANO:.5f} ({100 * ledger.spent_nano / NANO / CAP_USD:.1f} %)")
+    print(f"budget: cap ${cap:g}, {CONCURRENCY} in flight wanted, {peak} at most seen by the server, one kill")
+    print(f"  ended: {out.splitlines()[-1]}")
+    print(f"  server's own log: ${spent:.5f} ({100 * spent / cap:.1f} % of the cap)")
+    print(f"  our ledger: ${ledger.spent_nano / NANO:.5f} ({100 * ledger.spent_nano / NANO / cap:.1f} %)")
     print(f"  work left: {now.open} of {now.planned} planned pairs")
 
 
@@ -113,7 +115,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for api in ("chat", "completions"):
             kills(api, Path(folder))
-        budget(Path(folder))
+        for cap, seeds in CAPS:
+            budget(Path(folder), cap, seeds)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,12 @@ class Desk:
         self.cap_nano = cap_nano
         self.journal = Journal(store, cap_nano)
         self.caller = Caller(
-            client, ledger=self.journal, pace=pace or Pace(), price=price, config=config or CallerConfig()
+            client,
+            ledger=self.journal,
+            pace=pace or Pace(),
+            price=price,
+            cap_nano=cap_nano,
+            config=config or CallerConfig(),
         )
 
     def terms(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from claif_tui.core.llm.base import Answer, Delta, LLMError, Price, Request
-from claif_tui.core.llm.budget import worst_case_nano
+from claif_tui.core.llm.budget import EXPOSED_SHARE, worst_case_nano
 from claif_tui.core.llm.caller import Caller, CallerConfig, CallEvent, Retrying, Sent
 from claif_tui.core.llm.http_client import HttpClient
 from claif_tui.core.llm.pace import Pace
@@ -32,12 +32,14 @@ async def calling(
     maximum: int = 64,
     price: Price | None = PRICE,
     config: CallerConfig = AT_ONCE,
+    cap_nano: int | None = None,
 ) -> AsyncIterator[Caller]:
     timeouts = Timeouts(connect=5, first_byte=5, between_chunks=5)
     client = HttpClient(server.base_url, streaming=streaming, timeouts=timeouts)
     await client.open()
     try:
-        yield Caller(client, ledger=ledger, pace=Pace(maximum), price=price, config=config)
+        pace = Pace(maximum)
+        yield Caller(client, ledger=ledger, pace=pace, price=price, cap_nano=cap_nano, config=config)
     finally:
         await client.close()
 
@@ -338,3 +340,46 @@ def test_near_the_cap_a_call_waits_for_one_between_its_tries() -> None:
         return await outcomes(caller, [request("a" * len(FILL)), request("b" * len(FILL))])
 
     assert in_no_time(work()) == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize(("calls_of_cap", "open_at_once"), [(10, 1), (EXPOSED_SHARE * 3, 3), (10_000, 24)])
+async def test_a_kill_can_never_waste_more_than_a_small_share_of_the_cap(
+    llm_server: Factory, calls_of_cap: int, open_at_once: int
+) -> None:
+    """What is open at once counts at its worst case when a run dies; under a small cap less is let go at once."""
+    server = llm_server(options={"latency": 0.05})
+    wanted = [request(prompt) for prompt in prompts(24)]
+    cap = max(worst_case_nano(one, PRICE) for one in wanted) * calls_of_cap
+    ledger = _Watching(cap)
+    async with calling(server, ledger, cap_nano=cap) as caller:
+        got = await outcomes(caller, wanted)
+    assert all(isinstance(one, Answer) for one in got)
+    assert ledger.most_open == open_at_once
+
+
+class _Watching(MemoryLedger):
+    """Notes how many reservations were open at once."""
+
+    most_open = 0
+
+    async def reserve(self, request: Request, nano: int, tries: int) -> bool:
+        granted = await super().reserve(request, nano, tries)
+        self.most_open = max(self.most_open, len(self.reserved))
+        return granted
+
+
+async def test_a_run_that_is_stopped_leaves_nothing_waiting_for_room(llm_server: Factory) -> None:
+    server = llm_server(options={"latency": 30.0})
+    wanted = [request(prompt) for prompt in prompts(6)]
+    cap = max(worst_case_nano(one, PRICE) for one in wanted) * EXPOSED_SHARE
+    ledger = MemoryLedger(cap)
+    async with calling(server, ledger, cap_nano=cap) as caller:
+        tasks = [asyncio.create_task(caller.call(one)) for one in wanted]
+        while not caller.pace.in_flight:
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+    assert not ledger.reserved
+    assert len(ledger.settled) == 1, "those that waited for room were never reserved"

@@ -5,7 +5,9 @@ No storage: the ledger itself (spent, reserved, cap) lives in the project's data
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -62,6 +64,43 @@ class Ledger(Protocol):
 
     async def settle(self, settlement: Settlement) -> None:
         """End a reservation: book the cost, keep the answer or error; durable when this returns."""
+
+
+EXPOSED_SHARE = 25
+"""One part in so many of a cap may be open at once, so a kill wastes 4 % of it at most."""
+
+
+class Exposure:
+    """How much money is open at once: reservations whose cost is not known yet.
+
+    A kill turns every open reservation into spent money, at its worst case, which is mostly many times what an
+    answer costs. With a cap that is small beside one round of requests in flight, a kill would so eat most of
+    it; then fewer are let go at once. That costs little: what such a cap buys is soon asked, whatever the
+    concurrency. Waiters go in order. Without a cap nobody waits.
+    """
+
+    def __init__(self, cap_nano: int | None) -> None:
+        self._limit = None if cap_nano is None else cap_nano // EXPOSED_SHARE
+        self._open = 0
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def held(self, nano: int) -> AsyncIterator[None]:
+        """Hold ``nano`` open within the block; waits for room. One request may always go, whatever it costs."""
+        if self._limit is not None and nano:
+            async with self._turn:
+                while self._open and self._open + nano > self._limit:
+                    self._freed.clear()
+                    await self._freed.wait()
+                self._open += nano
+        else:
+            self._open += nano
+        try:
+            yield
+        finally:
+            self._open -= nano
+            self._freed.set()
 
 
 def prompt_bound(request: Request) -> int:

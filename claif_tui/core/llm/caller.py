@@ -26,6 +26,7 @@ from claif_tui.core.llm.base import (
 )
 from claif_tui.core.llm.budget import (
     Basis,
+    Exposure,
     Ledger,
     Outcome,
     Settlement,
@@ -91,14 +92,17 @@ class Caller:
         ledger: Ledger,
         pace: Pace,
         price: Price | None,
+        cap_nano: int | None = None,
         config: CallerConfig | None = None,
     ) -> None:
+        """``cap_nano`` is what the ledger will not let pass; known here, it also limits what is open at once."""
         self.client = client
         self.ledger = ledger
         self.pace = pace
         self.price = price
         self.config = config or CallerConfig()
         self.fatal: LLMError | None = None
+        self._exposure = Exposure(cap_nano)
         self.open_reservations = 0
         self._between = 0
         """Calls waiting for their next try: a ledger may swap their reservation for the new one."""
@@ -117,14 +121,18 @@ class Caller:
         settles a request in flight at its worst case.
         """
         state = _State(request, worst_case_nano(request, self.price), on_event)
+        async with self._exposure.held(state.reserve):
+            return await self._to_answer(state)
+
+    async def _to_answer(self, state: _State) -> Answer:
         await self._reserve(state)
         while True:
             answer = await self._try(state)
             if answer is not None:
                 return answer
             try:
-                if on_event is not None and state.error is not None:
-                    on_event(Retrying(state.error.reason, state.error.detail, state.wait))
+                if state.on_event is not None and state.error is not None:
+                    state.on_event(Retrying(state.error.reason, state.error.detail, state.wait))
                 await asyncio.sleep(state.wait)
                 granted = self.fatal is None and await self._ask(state)
             finally:
