@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EngineError(Exception):
     """Something a user can understand and mend. ``exit_code``: 1 missing or failed, 2 usage or bad input."""
@@ -38,3 +41,10 @@ class RunError(EngineError):
 
     exit_code = 1
     title = "Run"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint: the known name closest to ``name``, else all of them."""
+    options = list(known)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(options)}."
