@@ -1,0 +1,239 @@
+"""STS scores of any encoder or pair scorer, as the papers report them. No reading of models and no tables here.
+
+The figure of a task is one Spearman correlation over all its pairs ("all"), x100. The mean and the weighted mean over
+the sub-datasets, and Pearson's correlation, stand beside it because other papers print those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.evaluate.data import read_sts
+from engine.evaluate.pairs import Pairs
+from engine.stats import (
+    Comparison,
+    Correlation,
+    Interval,
+    mean,
+    paired_difference,
+    paper_mean,
+    pearson,
+    percentile_interval,
+    resampled_spearman,
+    spearman,
+)
+
+Encode = Callable[[list[str]], NDArray[np.float32]]
+"""Sentences to vectors (n, d); every sentence is asked for once."""
+
+ScorePairs = Callable[[list[str], list[str]], NDArray[np.float32]]
+"""First and second sentences to similarities (n,), on any increasing scale."""
+
+Key = TypeVar("Key")
+RESAMPLES = 1000
+SEED = 1111
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StsResult:
+    """One task's figures, all correlations x100. What is None has its ``reason``."""
+
+    task: str
+    n: int
+    spearman: float | None
+    reason: str
+    pearson: float | None
+    mean: float | None
+    """Plain mean of the sub-datasets' Spearman correlations."""
+    wmean: float | None
+    """The same, weighted by their numbers of pairs."""
+    parts: dict[str, Correlation]
+    """Spearman x100 of each sub-dataset."""
+    interval: Interval | None
+    """Percentile bootstrap, 95 %; None where ``spearman`` is, where not asked for, or where a draw is constant."""
+    undefined: int
+    """Pairs whose cosine did not exist (a zero or non-finite vector) and counts as 0."""
+    fingerprint: str
+    gold: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+
+    def as_json(self) -> dict[str, object]:
+        """Plain data for the result file, without gold and predictions."""
+        return {
+            "spearman": self.spearman,
+            "n": self.n,
+            "pearson": self.pearson,
+            "mean": self.mean,
+            "wmean": self.wmean,
+            "subsets": {name: {"spearman": part.value, "n": part.n} for name, part in self.parts.items()},
+            "interval": [self.interval.low, self.interval.high] if self.interval else None,
+            "undefined": self.undefined,
+            "fingerprint": self.fingerprint,
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+
+def sts(
+    encode: Encode, root: Path, tasks: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, StsResult]:
+    """Score ``tasks`` (names of ``engine.tasks.STS``) with the data below ``root``; ``resamples`` 0: no intervals.
+
+    All tasks' sentences are encoded in one call, each once. DataError when the data are not as they should be.
+    """
+    sets = {task: read_sts(root, task) for task in tasks}
+    texts = unique(text for pairs in sets.values() for text in pairs.first + pairs.second)
+    vectors = encode(list(texts))
+    _check(vectors, len(texts))
+    results = {}
+    for task, pairs in sets.items():
+        similarities, undefined = cosines(
+            vectors[[texts[text] for text in pairs.first]], vectors[[texts[text] for text in pairs.second]]
+        )
+        results[task] = evaluate(pairs, similarities, undefined=undefined, resamples=resamples, seed=seed)
+    return results
+
+
+def sts_cross(
+    score: ScorePairs, root: Path, tasks: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, StsResult]:
+    """The same for a scorer of pairs, a cross-encoder; each different pair is scored once. nan counts as 0."""
+    sets = {task: read_sts(root, task) for task in tasks}
+    both = unique(pair for pairs in sets.values() for pair in zip(pairs.first, pairs.second, strict=True))
+    scores = np.asarray(score([a for a, _ in both], [b for _, b in both]), dtype=np.float64)
+    if scores.shape != (len(both),):
+        raise ValueError(f"{len(both)} pairs gave scores of shape {scores.shape}")
+    results = {}
+    for task, pairs in sets.items():
+        found = scores[[both[pair] for pair in zip(pairs.first, pairs.second, strict=True)]]
+        bad = ~np.isfinite(found)
+        results[task] = evaluate(
+            pairs, np.where(bad, 0.0, found), undefined=int(bad.sum()), resamples=resamples, seed=seed
+        )
+    return results
+
+
+def evaluate(
+    pairs: Pairs,
+    predictions: NDArray[np.float64],
+    *,
+    undefined: int = 0,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> StsResult:
+    """All figures of one set of pairs from its predicted similarities (n,)."""
+    gold, predicted = pairs.gold.tolist(), predictions.tolist()
+    whole = spearman(gold, predicted)
+    parts = {name: _times_100(spearman(gold[rows], predicted[rows])) for name, rows in pairs.parts.items()} or {
+        pairs.name: _times_100(whole)
+    }
+    interval = None
+    if whole.value is not None and resamples:
+        draws = resampled_spearman(gold, [predicted], resamples=resamples, seed=seed)[0]
+        interval = percentile_interval(whole.value * 100, (draws * 100).tolist())
+    values = [part.value for part in parts.values() if part.value is not None]
+    weights = [part.n for part in parts.values()]
+    complete = len(values) == len(parts)
+    return StsResult(
+        task=pairs.name,
+        n=len(pairs),
+        spearman=_times_100(whole).value,
+        reason=whole.reason,
+        pearson=_times_100(pearson(gold, predicted)).value,
+        mean=mean(values) if complete else None,
+        wmean=float(np.average(values, weights=weights)) if complete else None,
+        parts=parts,
+        interval=interval,
+        undefined=undefined,
+        fingerprint=pairs.fingerprint,
+        gold=pairs.gold,
+        predictions=predictions,
+    )
+
+
+def averages(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """(average for the paper's column, from values rounded to two decimals; average in full precision).
+
+    None when a task has no figure: an average over fewer tasks is another number.
+    """
+    known = [value for value in values if value is not None]
+    if len(known) != len(values):
+        return None, None
+    return paper_mean(known), mean(known)
+
+
+def compare(
+    first: Sequence[StsResult], second: Sequence[StsResult], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Comparison | None:
+    """``second`` less ``first`` in the mean Spearman (x100) of the same tasks, by a paired bootstrap over pairs.
+
+    Both systems see the same draws; tasks are drawn independently. One task each compares that task. None when a
+    correlation is undefined. ValueError when the two were not scored on the same pairs.
+    """
+    if [a.fingerprint for a in first] != [b.fingerprint for b in second]:
+        raise ValueError("the two systems were scored on different pairs")
+    values, draws = [], []
+    for number, (a, b) in enumerate(zip(first, second, strict=True)):
+        if a.spearman is None or b.spearman is None:
+            return None
+        values.append(b.spearman - a.spearman)
+        drawn = resampled_spearman(
+            a.gold.tolist(),
+            [a.predictions.tolist(), b.predictions.tolist()],
+            resamples=resamples,
+            seed=seed + number,
+        )
+        draws.append((drawn[1] - drawn[0]) * 100)
+    value = mean(values)
+    return None if value is None else paired_difference(value, np.mean(draws, axis=0).tolist())
+
+
+def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
+    """Cosine of each row of (n, d) with its partner, computed in float64, and how many do not exist and are 0."""
+    u, v = first.astype(np.float64), second.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.einsum("nd,nd->n", u, v) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
+    bad = ~np.isfinite(found)
+    return np.where(bad, 0.0, found), int(bad.sum())
+
+
+def dev_score(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    gold: NDArray[np.float64],
+    metric: Literal["cosine", "max4"] = "cosine",
+) -> Correlation:
+    """Spearman (-1..1) of vectors (n, d) on dev pairs, for choosing a checkpoint.
+
+    "max4" takes the best of cosine, negative Manhattan and Euclidean distance, and dot product, as the official
+    code does; it favours whichever happens to fit the dev set.
+    """
+    u, v = first.astype(np.float64), second.astype(np.float64)
+    measures = [cosines(first, second)[0]]
+    if metric == "max4":
+        measures += [
+            -np.abs(u - v).sum(axis=1),
+            -np.linalg.norm(u - v, axis=1),
+            np.einsum("nd,nd->n", u, v),
+        ]
+    found = [spearman(gold.tolist(), measure.tolist()) for measure in measures]
+    return max(found, key=lambda one: -2.0 if one.value is None else one.value)
+
+
+def unique(items: Iterable[Key]) -> dict[Key, int]:
+    """Each different item with its number, in order of first sight."""
+    return {item: number for number, item in enumerate(dict.fromkeys(items))}
+
+
+def _times_100(found: Correlation) -> Correlation:
+    return Correlation(None if found.value is None else found.value * 100, found.n, found.reason)
+
+
+def _check(vectors: NDArray[np.float32], count: int) -> None:
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise ValueError(f"{count} sentences gave vectors of shape {vectors.shape}")
