@@ -120,7 +120,7 @@ class EventWriter:
         try:
             line = json.dumps(event, allow_nan=False)
         except ValueError:
-            line = json.dumps(_finite(event), allow_nan=False)
+            line = json.dumps(finite(event), allow_nan=False)
         try:
             self._append(line.encode("ascii") + b"\n")
             if kind in _ON_DISK:
@@ -271,11 +271,12 @@ def _damaged(path: Path, offset: int) -> Event:
     return {"v": VERSION, "seq": None, "t": None, "kind": "warning", "message": message}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return ``value`` with null for every number in it that JSON has no word for."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {name: finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
