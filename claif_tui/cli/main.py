@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "retry": "Ask again for what failed.",
     "status": "Say where the project stands.",
     "review": "List, accept, reject or edit pairs; undo and redo.",
+    "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
     "doctor": "Check this installation, the terminal and the project.",
     "config": "Show or change your settings.",

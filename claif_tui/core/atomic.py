@@ -31,10 +31,10 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
         with suppress(OSError):
             staged.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name durable, where the file system lets a folder be synced."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

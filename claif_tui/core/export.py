@@ -142,6 +142,12 @@ def write_export(
     return ExportResult(rows=count, sha256=digest, path=out, manifest=beside, dropped=losses)
 
 
+def write_rows(rows: Iterable[Example], file: io.BufferedRandom) -> tuple[int, str]:
+    """Write rows as JSON Lines, as snapshots hold them; return how many, and the SHA-256 of the file."""
+    count = _write_lines(_present_columns(rows), file)
+    return count, _digest(file)
+
+
 def neutral_cell(text: str) -> str:
     """Return a CSV cell that no spreadsheet runs: a text that begins like a formula gets a quote before it."""
     return f"'{text}" if _FORMULA.match(text) else text

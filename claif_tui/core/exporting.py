@@ -46,7 +46,7 @@ class Preview:
 def preview(store: Store, recipe: Recipe, wish: ExportWish, samples: int = 100) -> Preview:
     """Return the funnel without writing anything, with up to ``samples`` dropped rows a rule. Blocks."""
     with store.read():
-        processed, _ = _process(store, recipe, wish)
+        processed, _ = process(store, recipe, wish)
         dropped: dict[str, list[Dropped]] = {}
         for entry in processed.dropped():
             kept = dropped.setdefault(entry.rule, [])
@@ -60,11 +60,11 @@ def export(
 ) -> tuple[ExportResult, Funnel]:
     """Write the export with its manifest and its list of dropped rows. Blocks; raises ``ClaifError``."""
     with store.read():
-        processed, options = _process(store, recipe, wish)
+        processed, options = process(store, recipe, wish)
         manifest = manifest_of(
             processed.funnel,
             options,
-            recipe=None if wish.preset == RAW else _recipe(recipe, wish),
+            recipe=None if wish.preset == RAW else recipe_of(recipe, wish),
             preset=wish.preset,
             made_with=processed.recipes,
         )
@@ -72,12 +72,13 @@ def export(
     return result, processed.funnel
 
 
-def _process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed, PostOptions]:
+def process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed, PostOptions]:
+    """Return what the one funnel makes of the project, and with which options; within ``store.read()``."""
     smoothed = smoothed_sources(store.sources.list())
     if wish.preset == RAW:
         options = raw_options(wish.statuses)
     else:
-        options = options_of(_recipe(recipe, wish), wish.statuses, smoothed)
+        options = options_of(recipe_of(recipe, wish), wish.statuses, smoothed)
     query = PairQuery(filter=wish.filter)
 
     def source() -> Iterator[Pair]:
@@ -86,7 +87,7 @@ def _process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed,
     return postprocess(source, options), options
 
 
-def _recipe(recipe: Recipe, wish: ExportWish) -> Recipe:
+def recipe_of(recipe: Recipe, wish: ExportWish) -> Recipe:
     """Return whose post-processing applies. The seed, which draws the zero pairs, stays the project's."""
     if wish.preset is None:
         return recipe

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def _open_packed(path: Path) -> Snapshot:
                     f"{path}: cannot be unpacked to {tempfile.gettempdir()} ({error.strerror or error})",
                     "Make room there, or name another place: TMPDIR=/place",
                 ) from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: is a damaged zip archive ({error})", _AGAIN) from None
     return Snapshot(str(path), ByteFile(rows, f"{path}:{EXAMPLES}"), manifest)
 

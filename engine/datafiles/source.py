@@ -20,7 +20,11 @@ _BOM = b"\xef\xbb\xbf"
 _KINDS = (
     (b"PAR1", "a Parquet file", "Export it as JSON Lines: claif-tui export --format jsonl"),
     (b"\x1f\x8b", "compressed with gzip", "Unpack it first: gunzip -k FILE"),
-    (b"PK\x03\x04", "a zip archive", "Unpack it first: unzip FILE"),
+    (
+        b"PK\x03\x04",
+        "a zip archive",
+        "Unpack it first: unzip FILE. A packed snapshot needs no unpacking: it is cut.",
+    ),
     (b"\xff\xfe", "UTF-16 text", "Convert it: iconv -f utf-16 -t utf-8 FILE > NEW"),
     (b"\xfe\xff", "UTF-16 text", "Convert it: iconv -f utf-16 -t utf-8 FILE > NEW"),
 )

@@ -58,7 +58,7 @@ def command(
     from claif_tui.core.exporting import ExportWish, export, preview
     from claif_tui.core.session import load_recipe
 
-    wish = ExportWish(statuses=_statuses(statuses), preset=preset, filter=expression)
+    wish = ExportWish(statuses=statuses_of(statuses), preset=preset, filter=expression)
     with open_project(project) as store:
         recipe = load_recipe(store.folder)
         if dry_run:
@@ -72,12 +72,13 @@ def command(
     if as_json:
         output.document({"rows": funnel.rows, "funnel": funnel.to_dict(), **written})
         return
-    _show(funnel)
+    show_funnel(funnel)
     if written:
         output.line(f"wrote {written['path']}, with {Path(str(written['manifest'])).name} beside it")
 
 
-def _statuses(text: str) -> tuple[Status, ...]:
+def statuses_of(text: str) -> tuple[Status, ...]:
+    """Read the words of --status."""
     if text.strip() == "all":
         return STATUSES
     words = [word.strip() for word in text.split(",") if word.strip()]
@@ -87,7 +88,8 @@ def _statuses(text: str) -> tuple[Status, ...]:
     return chosen
 
 
-def _show(funnel: Funnel) -> None:
+def show_funnel(funnel: Funnel) -> None:
+    """Write how pairs became rows, rule by rule."""
     from claif_tui.core.postprocess import RULES
 
     rows = [("pairs", f"{funnel.pairs:,}", "")]
