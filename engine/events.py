@@ -126,12 +126,11 @@ class EventWriter:
             if kind in _ON_DISK:
                 os.fsync(self._file)
         except OSError as error:
-            with suppress(OSError):
-                self._cut()
             raise self._failure(error) from error
 
     def _append(self, line: bytes) -> None:
-        self._cut()
+        if self._torn:  # what there is of a line that could not be written whole: readers wait for its end
+            os.ftruncate(self._file, self._end)
         self._torn = True
         left = memoryview(line)
         while left:
@@ -139,12 +138,6 @@ class EventWriter:
         self._torn = False
         self._end += len(line)
         self._seq += 1
-
-    def _cut(self) -> None:
-        """Take back what there is of a line that could not be written whole."""
-        if self._torn:
-            os.ftruncate(self._file, self._end)
-            self._torn = False
 
     def _failure(self, error: OSError) -> RunError:
         return RunError(
@@ -238,8 +231,8 @@ def _last(file: int, size: int) -> tuple[int, Event | None]:
         tail = _read(file, start, size - start)
         end = tail.rfind(b"\n") + 1
         lines = tail[:end].split(b"\n")
-        # The first piece may be the end of a longer line, unless the window reaches the file's start.
-        for line in reversed(lines if start == 0 else lines[1:]):
+        # The first piece may lack its beginning; such a piece is no JSON object.
+        for line in reversed(lines):
             if (event := _parsed(line)) is not None:
                 return start + end, event
         if start == 0:

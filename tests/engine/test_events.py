@@ -116,6 +116,23 @@ def test_numbers_go_on_after_a_line_longer_than_any_window(tmp_path: Path) -> No
     assert path.read_bytes() == b""
 
 
+def test_a_line_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventWriter(path) as writer:
+        writer.beat()
+        writer.write("warning", message="x" * 9_000_000)
+        writer.beat()
+    events = list(all_events(path))
+    assert numbers(events) == [1, 2, 3]
+    assert len(events[1]["message"]) == 9_000_000
+    # Its beginning alone is nothing yet.
+    torn = tmp_path / "torn"
+    torn.write_bytes(path.read_bytes()[:8_000_000])
+    first, offset = read_events(torn)
+    assert numbers(first) == [1]
+    assert read_events(torn, offset) == ([], offset)
+
+
 def test_a_damaged_line_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     one_of_each(path)

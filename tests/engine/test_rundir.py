@@ -216,7 +216,9 @@ def test_a_number_that_went_to_another_process_is_never_signalled(tmp_path: Path
         assert holder.stdout.readline() == "finished\n"
 
 
-def test_process_one_is_never_taken_for_a_group() -> None:
+def test_process_one_is_never_taken_for_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpgid", lambda pid: pid)
+    assert process.leads_its_group(2)
     assert not process.leads_its_group(1)
     assert process.start_mark(2**22 + 1) is None
 
