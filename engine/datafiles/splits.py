@@ -31,5 +31,5 @@ def refusal(name: str, why: str) -> DataError:
     """Return the error for test data that nobody asked for as such."""
     return DataError(
         f"{name}: is test data ({why}): neither training nor selection may see it",
-        "Name a train or dev file. To score a model on test data: evaluate.",
+        "Name a train or dev file; to score a model on test data: evaluate. If the name misleads, rename it.",
     )

@@ -17,6 +17,7 @@ from engine.datafiles.records import SPLITS, Malformed, Record, number, says_not
 from engine.datafiles.source import ByteFile, text_of
 from engine.errors import DataError
 
+_NONE = float("nan")
 _TEST = SPLITS.index("test")
 _WORDS = ("", "one sentence", "two sentences", "three sentences")
 
@@ -149,8 +150,10 @@ class _Scan:
     @staticmethod
     def _number(cell: object) -> float | None:
         """Return a score, nan for a cell that says nothing, None for one that is no number."""
+        if cell is None:
+            return _NONE
         value = number(cell)
-        return float("nan") if value is None and says_nothing(cell) else value
+        return _NONE if value is None and says_nothing(cell) else value
 
 
 def records(store: Store, places: Sequence[int] | NDArray[np.int64]) -> list[Record]:

@@ -302,6 +302,23 @@ def test_hypotheses_are_paired_in_order_wherever_the_premise_stands(tmp_path: Pa
     }
 
 
+def test_pairing_many_hypotheses_is_by_order_alone(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    rows = [
+        (f"p{draw.randrange(7)}", f"h{n}", draw.choice(["entailment", "contradiction"])) for n in range(900)
+    ]
+    wanted = []
+    for premise in {row[0] for row in rows}:
+        sides = [
+            [h for p, h, said in rows if (p, said) == (premise, label)]
+            for label in ("entailment", "contradiction")
+        ]
+        wanted += [(premise, *both) for both in zip(*sides, strict=False)]
+    found = rows_of(read(snli(tmp_path / "SNLI", *rows)), "sentence1", "sentence2", "hard_negative")
+    assert sorted(found) == sorted(wanted)
+    assert found == sorted(found, key=lambda row: int(row[1][1:])), "in the order of their entailments"
+
+
 def test_snli_files_that_do_not_fit(tmp_path: Path) -> None:
     folder = snli(tmp_path / "SNLI", ("p", "e", "entailment"), ("p", "c", "contradicts"))
     with pytest.raises(DataError, match=r"labels\.train: line 2: 'contradicts'"):
