@@ -147,7 +147,7 @@ def _fill(source: Source, what: str, module: nn.Module, weights: dict[str, Tenso
         module.load_state_dict({name: value.float() for name, value in weights.items()})
     except RuntimeError as problem:
         raise ModelError(
-            f"{source.spec}: the weights of {what} do not fit: {' '.join(str(problem).split())}.",
+            f"{source.spec}: the weights of {what} do not fit: {' '.join(str(problem).split())}",
             "Save the model again.",
         ) from problem
 
