@@ -128,7 +128,7 @@ _TABLE = (
         above=True,
         help="Share of the training data that is held out with select = own; pairs of an original stay together",
     ),
-    Field(name="out", kind="text", help="Run directory to write; must be new or empty"),
+    Field(name="out", kind="text", help="Run directory to write: a new one; empty: the next free name"),
     Field(name="epochs", kind="int", low=1, high=1000, help="Passes over the training data"),
     Field(name="batch_size", kind="int", low=1, high=65536, help="Rows for each step of the optimiser"),
     Field(

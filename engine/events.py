@@ -67,13 +67,13 @@ class EventWriter:
             raise self._failure(error) from error
         try:
             size = os.fstat(self._file).st_size
-            self._end, last = _last(self._file, size)
+            self._end, events = _last(self._file, size)
             if self._end < size:
                 os.ftruncate(self._file, self._end)
         except OSError as error:
             os.close(self._file)
             raise self._failure(error) from error
-        self._seq = 0 if last is None else int(last["seq"])
+        self._seq = int(events[-1]["seq"]) if events else 0
         self._torn = False
         self._ended = False
         self._closed = False
@@ -214,29 +214,37 @@ def all_events(path: Path) -> Iterator[Event]:
 
 def last_event(path: Path) -> Event | None:
     """Return the last whole event without reading the rest of the file; None if there is none."""
+    ends = ends_of(path)
+    return ends[-1] if ends else None
+
+
+def ends_of(path: Path) -> list[Event]:
+    """Return the first event and those of the file's last 64 kB or more, so that at least the last is there.
+
+    For a look at many runs; damaged lines are left out.
+    """
     try:
         with path.open("rb") as file:
-            return _last(file.fileno(), os.fstat(file.fileno()).st_size)[1]
+            first = _parsed(file.readline())
+            found = _last(file.fileno(), os.fstat(file.fileno()).st_size)[1]
     except FileNotFoundError:
-        return None
+        return []
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}", "Check the permissions.") from error
+    return [first, *found] if first is not None and found and found[0]["seq"] > first["seq"] else found
 
 
-def _last(file: int, size: int) -> tuple[int, Event | None]:
-    """Return where the last whole line ends, and the last event that can be read."""
+def _last(file: int, size: int) -> tuple[int, list[Event]]:
+    """Return where the last whole line ends, and the events at the end of the file: one at least, if it has any."""
     window = _TAIL
     while True:
         start = max(0, size - window)
         tail = _read(file, start, size - start)
         end = tail.rfind(b"\n") + 1
-        lines = tail[:end].split(b"\n")
         # The first piece may lack its beginning; such a piece is no JSON object.
-        for line in reversed(lines):
-            if (event := _parsed(line)) is not None:
-                return start + end, event
-        if start == 0:
-            return end, None
+        events = [event for line in tail[:end].split(b"\n") if (event := _parsed(line)) is not None]
+        if events or start == 0:
+            return start + end, events
         window *= 4
 
 

@@ -1,0 +1,378 @@
+"""The training runs of a project: listing, showing, starting, resuming, stopping and importing them. No torch, no UI.
+
+A run is a process of its own and a run directory below ``runs/``; whoever started it may go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from claif_tui.core.errors import ClaifError, InputError, UsageError
+from claif_tui.core.run_progress import Follower as Follower
+from claif_tui.core.run_progress import Progress as Progress
+from claif_tui.core.run_progress import Score as Score
+from engine import rundir
+from engine.config import TrainConfig, resolved
+from engine.errors import EngineError, RunError, nearest
+from engine.events import ENDS, Event, ends_of
+from engine.rundir import RunInfo, State, Stop
+
+FOLDER = "runs"
+START_SECONDS = 60.0
+"""How long a new process may take to claim its directory, which it does before it loads anything large."""
+TRAIN = (sys.executable, "-P", "-m", "engine", "train")
+"""Followed by ``--run DIR`` and, for a resumed run, ``--resume``. -P: what lies in the user's folder is not ours."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+_QUIET = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1", "NO_COLOR": "1"}
+_LOG_TAIL = 8192
+
+
+class EngineProblem(ClaifError):
+    """An error of the engine, told as one of the application."""
+
+    def __init__(self, error: EngineError) -> None:
+        super().__init__(error.message, error.hint)
+        self.title = error.title
+        self.exit_code = error.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list. ``step`` of ``total`` steps; ``best_dev`` x100 at ``best_step``; times are seconds since 1970.
+
+    ``why`` says in a few words how ``state`` is known. What a broken directory cannot tell is empty, None or 0.
+    """
+
+    name: str
+    path: Path
+    state: State
+    why: str
+    system: str = ""
+    model: str = ""
+    step: int = 0
+    total: int = 0
+    best_step: int | None = None
+    best_dev: float | None = None
+    begun: float = 0.0
+    told: float | None = None
+    host: str = ""
+    launcher: str = ""
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """Everything about one run: its row, settings, owner, metrics, curves, and the end of what its process said."""
+
+    row: RunRow
+    config: TrainConfig
+    info: RunInfo | None
+    metrics: dict[str, Any]
+    progress: Progress
+    log: str
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Let errors of the engine come out as the application's."""
+    try:
+        yield
+    except EngineError as error:
+        raise EngineProblem(error) from error
+
+
+def list_runs(project: Path) -> list[RunRow]:
+    """Return the runs of a project, the newest first; one whose files are damaged is listed, and says so."""
+    folder = project / FOLDER
+    try:
+        names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}", "Check the permissions.") from error
+    return sorted((_row(folder / name) for name in names), key=lambda row: (-row.begun, row.name))
+
+
+def find(project: Path, name: str) -> Path:
+    """Return the directory of a run; ``UsageError`` names the nearest one if there is none of that name."""
+    path = project / FOLDER / name
+    if name in ("", ".", "..") or "/" in name or not path.is_dir():
+        known = [row.name for row in list_runs(project)]
+        raise UsageError(
+            f"there is no run {name!r} in {project}", nearest(name, known) if known else "It has no runs yet."
+        )
+    return path
+
+
+def show(project: Path, name: str) -> RunDetail:
+    """Return everything about one run. Reads all its events: minutes of a long run take a moment."""
+    path = find(project, name)
+    with told():
+        follower = Follower(path)
+        follower.poll()
+        return RunDetail(
+            row=_row(path),
+            config=rundir.read_config(path),
+            info=rundir.read_info(path),
+            metrics=rundir.read_metrics(path),
+            progress=follower.progress,
+            log=log_tail(path),
+        )
+
+
+def follow(project: Path, name: str) -> Follower:
+    """Return a reader of the run's events; it begins with the first."""
+    return Follower(find(project, name))
+
+
+def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> Path:
+    """Start training in a process of its own and return the run directory once the process has it.
+
+    Relative paths in ``config`` count from ``base`` (default: where this process stands). Without ``out`` the
+    run gets the next free name of its system below ``runs/``. Blocks for about a second; ``ClaifError`` says why
+    nothing started.
+    """
+    with told():
+        config = resolved(config, base or Path.cwd())
+        if not config.data:
+            raise UsageError("there is no training data: data is empty", "Name a snapshot or a file (--data).")
+        path, config = _prepared(project, config)
+        try:
+            _start(project, path, after=0)
+        except EngineError:
+            if rundir.read_info(path) is None:
+                _remove_prepared(path)
+            raise
+    return path
+
+
+def resume(project: Path, name: str) -> None:
+    """Go on with a run that stopped, failed or died, in a process of its own; returns once it has the directory."""
+    path = find(project, name)
+    with told():
+        before = rundir.read_info(path)
+        _start(project, path, after=0 if before is None else before.incarnation)
+
+
+def stop(project: Path, name: str, *, force: bool = False) -> Stop:
+    """Ask a run to save and end (``force``: kill it); returns what could be done, see ``engine.rundir``."""
+    path = find(project, name)
+    with told():
+        return rundir.request_stop(path, force=force)
+
+
+def import_run(project: Path, source: Path, name: str = "") -> str:
+    """Copy a run directory from elsewhere, e.g. from a cluster, into the project; returns its name there.
+
+    ``ClaifError`` if it is no run directory, may still be running, holds links, or the name is taken.
+    """
+    with told():
+        rundir.read_config(source)
+        state = rundir.condition(source)
+    if state.state in ("running", "stopping"):
+        raise UsageError(f"{source} is {state.state} ({state.why})", "Import it once it has ended.")
+    name = name or source.resolve().name
+    target = project / FOLDER / name
+    if name.startswith(".") or "/" in name:
+        raise UsageError(f"{name!r} cannot be the name of a run", "Choose a plain name.")
+    if target.exists():
+        raise UsageError(f"the project has a run {name} already", "Give the import another name.")
+    for entry in source.rglob("*"):
+        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+            raise InputError(
+                f"{entry} is no plain file", "Copy the run with its links resolved, then import that."
+            )
+    staged = project / FOLDER / f".importing-{secrets.token_hex(6)}"
+    try:
+        shutil.copytree(source, staged, ignore=shutil.ignore_patterns("*.part"))
+        staged.rename(target)
+    except OSError as error:
+        raise InputError(
+            f"{source} cannot be copied to {target}: {_reason(error)}", "Check free space and permissions."
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return name
+
+
+def log_tail(path: Path) -> str:
+    """Return the end of what the run's process wrote on stderr, whole lines; nothing if there is none."""
+    try:
+        with (path / rundir.LOG).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LOG_TAIL))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text if size <= _LOG_TAIL else text.partition("\n")[2]
+
+
+# Rows
+
+
+def _row(path: Path) -> RunRow:
+    how = rundir.condition(path)
+    row = RunRow(path.name, path, how.state, how.why)
+    # Each part that reads adds what it tells; the state already says what does not.
+    for add in (_with_config, _with_info, _with_metrics, _with_events):
+        with contextlib.suppress(EngineError):
+            row = add(row)
+    return row
+
+
+def _with_config(row: RunRow) -> RunRow:
+    config = rundir.read_config(row.path)
+    return replace(row, system=config.system, model=config.model)
+
+
+def _with_info(row: RunRow) -> RunRow:
+    info = rundir.read_info(row.path)
+    if info is None:
+        return row
+    return replace(row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job)
+
+
+def _with_metrics(row: RunRow) -> RunRow:
+    best = rundir.read_metrics(row.path).get("best")
+    if not isinstance(best, dict):
+        return row
+    step, dev = best.get("step"), best.get("dev")
+    return replace(
+        row,
+        best_step=step if isinstance(step, int) else None,
+        best_dev=float(dev) if isinstance(dev, int | float) else None,
+    )
+
+
+def _with_events(row: RunRow) -> RunRow:
+    events = ends_of(row.path / rundir.EVENTS)
+    steps = [event["step"] for event in events if isinstance(event.get("step"), int)]
+    totals = [event["total_steps"] for event in events if isinstance(event.get("total_steps"), int)]
+    times = [event["t"] for event in events if isinstance(event.get("t"), int | float)]
+    return replace(
+        row,
+        step=steps[-1] if steps else 0,
+        total=totals[-1] if totals else 0,
+        told=times[-1] if times else None,
+        why=_last_words(events[-1]) or row.why if events and row.state in ENDS else row.why,
+    )
+
+
+def _last_words(event: Event) -> str:
+    return str(event.get("message") or "")
+
+
+# Starting
+
+
+def _prepared(project: Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
+    """Make the directory for a new run; returns it and the settings that name it."""
+    if config.out:
+        path = Path(config.out)
+        rundir.prepare(path, config)
+        return path, config
+    number = 1
+    while True:
+        path = (project / FOLDER / f"{config.system}-{number}").absolute()
+        named = replace(config, out=str(path))
+        try:
+            rundir.prepare(path, named)
+        except RunError:
+            if not path.exists():
+                raise
+            number += 1
+        else:
+            return path, named
+
+
+def _start(project: Path, path: Path, *, after: int) -> None:
+    """Start the process and wait until it has claimed the directory for a turn later than ``after``."""
+    command = [*TRAIN, "--run", str(path.absolute()), *(["--resume"] if after else [])]
+    log_before = _size(path / rundir.LOG)
+    try:
+        with (path / rundir.LOG).open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                cwd=project,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise RunError(f"training cannot be started: {error.strerror}", f"Check {path}.") from error
+    # Nobody waits for a training run; but once it has ended, its number is to be given back.
+    threading.Thread(target=child.wait, daemon=True).start()
+    end = time.monotonic() + START_SECONDS
+    while not _claimed(path, after):
+        if child.poll() is not None:
+            if _claimed(path, after):  # it may have ended right after
+                return
+            raise _failed(path, child.returncode, log_before)
+        if time.monotonic() > end:
+            child.kill()
+            raise RunError(
+                f"the training process did not begin within {START_SECONDS:.0f} s and was ended",
+                "The machine may be too busy: try again.",
+            )
+        time.sleep(0.02)
+
+
+def _claimed(path: Path, after: int) -> bool:
+    info = rundir.read_info(path)
+    return info is not None and info.incarnation > after
+
+
+def _failed(path: Path, code: int, log_before: int) -> RunError:
+    try:
+        with (path / rundir.LOG).open("rb") as file:
+            file.seek(log_before)
+            said = file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        said = ""
+    last = said.rpartition("\n")[2] or "it said nothing"
+    return RunError(
+        f"training ended at once with code {code}: {last[:500]}", said[-2000:] if "\n" in said else ""
+    )
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the child: ours without the LLM endpoints' keys, which training has no use for."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**kept, **_QUIET, "PYTHONPATH": paths}
+
+
+def _remove_prepared(path: Path) -> None:
+    """Take back what ``_prepared`` made: only files that were made for a run which never was."""
+    with contextlib.suppress(OSError):
+        (path / rundir.LOG).unlink(missing_ok=True)
+        (path / rundir.CONFIG).unlink(missing_ok=True)
+        path.rmdir()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _reason(error: OSError) -> str:
+    """Name the cause; ``shutil`` gathers many errors into one without a number."""
+    if error.strerror:
+        return error.strerror
+    return str(error.args[0][0][2]) if error.args and isinstance(error.args[0], list) else str(error)
