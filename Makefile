@@ -21,8 +21,10 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
-	@echo "Adding the test tools (pytest, mypy, ruff, ...): about 80 MB."
+$(VENV)/.dev: requirements/torch.txt requirements/dev.txt $(VENV)/.run
+	@echo "Adding PyTorch (about 200 MB as a CPU build, some GB where your index serves the CUDA build)"
+	@echo "and the test tools (pytest, mypy, ruff, transformers, ...): about 150 MB."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
 	@touch $@
 
