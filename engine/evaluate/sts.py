@@ -32,6 +32,9 @@ from engine.stats import (
 Encode = Callable[[list[str]], NDArray[np.float32]]
 """Sentences to vectors (n, d); every sentence is asked for once."""
 
+Adapt = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""All sentence vectors of a task, first sides then second (2n, d), to those that are compared (2n, k): whitening."""
+
 ScorePairs = Callable[[list[str], list[str]], NDArray[np.float32]]
 """First and second sentences to similarities (n,), on any increasing scale."""
 
@@ -80,11 +83,18 @@ class StsResult:
 
 
 def sts(
-    encode: Encode, root: Path, tasks: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
+    encode: Encode,
+    root: Path,
+    tasks: Sequence[str],
+    *,
+    adapt: Adapt | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> dict[str, StsResult]:
     """Score ``tasks`` (names of ``engine.tasks.STS``) with the data below ``root``; ``resamples`` 0: no intervals.
 
-    All tasks' sentences are encoded in one call, each once. DataError when the data are not as they should be.
+    All tasks' sentences are encoded in one call, each once; ``adapt`` then changes the vectors task by task. DataError
+    when the data are not as they should be.
     """
     sets = {task: read_sts(root, task) for task in tasks}
     texts = unique(text for pairs in sets.values() for text in pairs.first + pairs.second)
@@ -92,9 +102,9 @@ def sts(
     _check(vectors, len(texts))
     results = {}
     for task, pairs in sets.items():
-        similarities, undefined = cosines(
-            vectors[[texts[text] for text in pairs.first]], vectors[[texts[text] for text in pairs.second]]
-        )
+        both = vectors[[texts[text] for text in pairs.first + pairs.second]]
+        both = adapt(both) if adapt else both
+        similarities, undefined = cosines(both[: len(pairs)], both[len(pairs) :])
         results[task] = evaluate(pairs, similarities, undefined=undefined, resamples=resamples, seed=seed)
     return results
 
