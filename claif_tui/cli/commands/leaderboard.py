@@ -1,0 +1,97 @@
+"""``claif-tui leaderboard``: the project's results among the papers' rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from claif_tui.cli import diagnostics, output
+from claif_tui.cli.shared import json_option, project_folder, project_option
+
+if TYPE_CHECKING:
+    from claif_tui.core.leaderboard import Board
+
+KINDS = ("sts", "transfer")
+
+
+@click.command("leaderboard")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "md", "csv", "tex")),
+    default="table",
+    show_default=True,
+    help="Layout of the rows.",
+)
+@click.option(
+    "--tasks",
+    "kinds",
+    type=click.Choice((*KINDS, "all")),
+    default="all",
+    show_default=True,
+    help="Which tasks' rows.",
+)
+@click.option(
+    "--against",
+    default="",
+    metavar="ID",
+    help="Compare with this row of the papers.  [default: the best like row]",
+)
+@click.option("--backbone", metavar="NAME", help="Only rows of this backbone, as in bert-base.")
+@click.option("--ours", is_flag=True, help="Only the project's own rows.")
+@json_option
+@project_option
+def command(
+    form: str,
+    kinds: str,
+    against: str,
+    backbone: str | None,
+    ours: bool,
+    as_json: bool,
+    project: Path | None,
+) -> None:
+    """Show the project's results among the papers' rows, the best average first.
+
+    A difference is only given between rows of the same backbone, supervision and scorer; else the reason why not.
+    Without a project the papers' rows alone are shown.
+    """
+    from claif_tui.core import leaderboard_formats as formats
+    from claif_tui.core.evaluations import kept
+    from claif_tui.core.leaderboard import board, only
+    from claif_tui.core.reference import Kind
+
+    found = kept(project_folder(project))
+    for problem in found.problems:
+        diagnostics.warn(problem)
+    wanted: list[Kind] = (
+        ["sts"] if kinds == "sts" else ["transfer"] if kinds == "transfer" else ["sts", "transfer"]
+    )
+    boards = [only(board(kind, found.evaluations, against), backbone=backbone, ours=ours) for kind in wanted]
+    if as_json:
+        output.document({"rows": [row for one in boards for row in formats.document(one)]})
+    elif form == "csv":
+        output.raw(formats.csv_text(boards))
+    elif form == "table":
+        for number, one in enumerate(boards):
+            if number:
+                output.line()
+            _show(one)
+    else:
+        write = formats.markdown if form == "md" else formats.latex
+        output.raw("\n".join(write(one) for one in boards))
+
+
+def _show(board: Board) -> None:
+    from claif_tui.core import leaderboard_formats as formats
+
+    output.line(formats.TITLES[board.kind])
+    rows, notes = formats.lines(board)
+    names = formats.head(board)
+    figures = range(names.index("scorer") + 1, names.index("notes"))
+    output.table(rows, head=names, right=tuple(figures))
+    if not any(entry.row.ours for entry in board.entries):
+        output.line("No results of this project here. Make one: claif-tui evaluate MODEL --data DIR")
+    for note in notes:
+        output.line(note)
