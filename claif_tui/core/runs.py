@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import engine.rundir as rundir
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.run_progress import Follower as Follower
 from claif_tui.core.run_progress import Progress as Progress
 from claif_tui.core.run_progress import Score as Score
-from engine import rundir
 from engine.config import TrainConfig, resolved
 from engine.errors import EngineError, RunError, nearest
 from engine.events import ENDS, Event, ends_of
@@ -102,7 +102,7 @@ def list_runs(project: Path) -> list[RunRow]:
         return []
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}", "Check the permissions.") from error
-    return sorted((_row(folder / name) for name in names), key=lambda row: (-row.begun, row.name))
+    return sorted((row_of(folder / name) for name in names), key=lambda row: (-row.begun, row.name))
 
 
 def find(project: Path, name: str) -> Path:
@@ -118,12 +118,16 @@ def find(project: Path, name: str) -> Path:
 
 def show(project: Path, name: str) -> RunDetail:
     """Return everything about one run. Reads all its events: minutes of a long run take a moment."""
-    path = find(project, name)
+    return show_at(find(project, name))
+
+
+def show_at(path: Path) -> RunDetail:
+    """The same for a run directory that need not lie in a project."""
     with told():
         follower = Follower(path)
         follower.poll()
         return RunDetail(
-            row=_row(path),
+            row=row_of(path),
             config=rundir.read_config(path),
             info=rundir.read_info(path),
             metrics=rundir.read_metrics(path),
@@ -160,15 +164,23 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
 
 def resume(project: Path, name: str) -> None:
     """Go on with a run that stopped, failed or died, in a process of its own; returns once it has the directory."""
-    path = find(project, name)
+    resume_at(find(project, name), project)
+
+
+def resume_at(path: Path, project: Path | None = None) -> None:
+    """The same for a run directory that need not lie in a project."""
     with told():
         before = rundir.read_info(path)
-        _start(project, path, after=0 if before is None else before.incarnation)
+        _start(project or path.parent, path, after=0 if before is None else before.incarnation)
 
 
 def stop(project: Path, name: str, *, force: bool = False) -> Stop:
     """Ask a run to save and end (``force``: kill it); returns what could be done, see ``engine.rundir``."""
-    path = find(project, name)
+    return stop_at(find(project, name), force=force)
+
+
+def stop_at(path: Path, *, force: bool = False) -> Stop:
+    """The same for a run directory that need not lie in a project."""
     with told():
         return rundir.request_stop(path, force=force)
 
@@ -222,7 +234,8 @@ def log_tail(path: Path) -> str:
 # Rows
 
 
-def _row(path: Path) -> RunRow:
+def row_of(path: Path) -> RunRow:
+    """Return the line of one run directory, whatever state it is in."""
     how = rundir.condition(path)
     row = RunRow(path.name, path, how.state, how.why)
     # Each part that reads adds what it tells; the state already says what does not.

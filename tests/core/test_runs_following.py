@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,17 @@ def launch(project: Path, kind: int, **more: Any) -> str:
     return runs.launch(project, config(kind, **more), base=project).name
 
 
+def until(follower: Follower, reached: Callable[[Progress], bool]) -> Progress:
+    """Follow a run until it has told what is waited for; the other process gets the CPU meanwhile."""
+    while not reached(follower.progress):
+        follower.poll()
+        os.sched_yield()
+    return follower.progress
+
+
 def wait(project: Path, name: str) -> Progress:
     """Follow a run to its last word."""
-    follower = runs.follow(project, name)
-    while not follower.progress.ended:
-        follower.poll()
-    return follower.progress
+    return until(runs.follow(project, name), lambda progress: progress.ended != "")
 
 
 def wait_gone(path: Path) -> None:
@@ -54,7 +60,7 @@ def wait_gone(path: Path) -> None:
     info = rundir.read_info(path)
     assert info is not None
     while rundir._alive_here(info):
-        pass
+        os.sched_yield()
 
 
 def test_a_project_without_runs(tmp_path: Path) -> None:
@@ -103,8 +109,7 @@ def test_a_run_can_be_sent_elsewhere(project: Path, tmp_path: Path) -> None:
     path = runs.launch(project, config(FINISHES, out="../far/away"), base=project)
     assert path.resolve() == tmp_path / "far" / "away"
     follower = Follower(path)
-    while follower.progress.ended != "finished":
-        follower.poll()
+    until(follower, lambda progress: progress.ended == "finished")
     assert runs.list_runs(project) == []
     with pytest.raises(ClaifError, match="exists already") as caught:
         runs.launch(project, config(FINISHES, out="../far/away"), base=project)
@@ -132,8 +137,7 @@ def test_a_process_of_its_own_knows_no_keys_and_outlives_its_launcher(
     assert (row.state, row.why) == ("running", f"process {info.pid} runs")
     # A reopened app follows it from the first event on, and may stop it.
     follower = runs.follow(project, "claif-1")
-    while follower.progress.step < 6:
-        follower.poll()
+    until(follower, lambda progress: progress.step == 6)
     info = rundir.read_info(project / "runs" / "claif-1")
     assert info is not None
     assert info.facts == {"keys": [], "cwd": str(project)}
@@ -149,14 +153,12 @@ def test_a_stopped_run_is_resumed_and_its_curve_goes_on(project: Path) -> None:
         runs.resume(project, name)
     assert liveness(path) == "running"
     follower = runs.follow(project, name)
-    while follower.progress.step < 6:
-        follower.poll()
+    until(follower, lambda progress: progress.step == 6)
     runs.stop(project, name)
     assert wait(project, name).ended == "stopped"
     wait_gone(path)
     runs.resume(project, name)
-    while follower.progress.ended != "finished":
-        follower.poll()
+    until(follower, lambda progress: progress.ended == "finished")
     # The second turn began after step 4: steps 5 and 6 are told again, once each in the curve.
     assert [step for step, _ in follower.progress.losses] == list(range(1, 11))
     assert [score.step for score in follower.progress.scores] == [10]
@@ -191,9 +193,32 @@ def test_what_does_not_start_leaves_a_reason_and_no_run(project: Path, kind: int
 def test_a_process_that_never_claims_is_ended(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-c", "import signal; signal.pause()"))
     monkeypatch.setattr(runs, "START_SECONDS", 0.0)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            started.append(self)
+            super().__init__(*args, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
     with pytest.raises(ClaifError, match="did not begin within 0 s and was ended"):
         launch(project, FINISHES)
+    assert [child.wait() for child in started] == [-signal.SIGKILL]
     assert list((project / "runs").iterdir()) == []
+
+
+def test_a_resume_that_does_not_start_leaves_the_run_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = launch(project, FAILS)
+    wait(project, name)
+    wait_gone(project / "runs" / name)
+    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-c", "raise SystemExit(3)"))
+    # What an earlier turn said is not taken for this one's reason.
+    with pytest.raises(ClaifError, match=r"^training ended at once with code 3: it said nothing$"):
+        runs.resume(project, name)
+    assert liveness(project / "runs" / name) == "failed"
+    assert runs.log_tail(project / "runs" / name) == "turn 1\n"
 
 
 def test_without_data_nothing_is_made(project: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,7 @@ def test_following_a_process_that_writes(tmp_path: Path) -> None:
         while not events or events[-1]["kind"] != "finished":
             fresh, offset = read_events(path, offset)
             events += fresh
+            os.sched_yield()
             if len(events) == count // 2 and not told:
                 told = True
                 writing.stdin.write("\n")
@@ -232,6 +234,7 @@ def test_a_killed_writer_leaves_a_file_that_goes_on(tmp_path: Path) -> None:
             while read < start + 150:
                 events, offset = read_events(path, offset)
                 read += len(events)
+                os.sched_yield()
             writing.kill()
     with EventWriter(path) as writer:
         writer.write("stopped", step=1)
