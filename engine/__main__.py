@@ -16,7 +16,52 @@ def main() -> int:
     offline.add_argument(
         "--assets", type=Path, help="folder of the packaged assets (default: found beside this package)"
     )
+    _train(verbs.add_parser("train", help="train as the config.json of a run directory says"))
+    _evaluate(verbs.add_parser("evaluate", help="score a model; one JSON document on stdout"))
+    _embed(verbs.add_parser("embed", help="turn the lines of a text file into a file of vectors"))
     args = parser.parse_args()
+    if args.verb == "offline":
+        return _offline(args)
+    from engine import verbs as engine_verbs
+
+    return int(getattr(engine_verbs, args.verb)(args))
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, help="the run directory, with its config.json")
+    parser.add_argument("--resume", action="store_true", help="go on where the run stopped, failed or died")
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the evaluation data (SentEval)")
+    parser.add_argument("--tasks", default="sts", help="sts, transfer, all, or names: STS12,MR,...")
+    parser.add_argument(
+        "--mode", choices=("full", "fast"), default="full", help="of the transfer tasks; papers report full"
+    )
+
+
+def _embed(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    parser.add_argument("--texts", type=Path, required=True, help="a text file, one sentence a line")
+    parser.add_argument("--out", type=Path, required=True, help="the .npz file to write")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", help="minilm, minilm:K, a model folder, a run directory, vectors:FILE, a hub name"
+    )
+    parser.add_argument("--pooling", help="another pooling than the model's own")
+    parser.add_argument("--max-seq-length", type=int, help="tokens kept of a text (default: the model's own)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument(
+        "--own-pooler", action="store_true", help="the checkpoint keeps the trained head of cls as its pooler"
+    )
+    parser.add_argument("--allow-pickle", action="store_true", help="read weights that are pickles")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to the library")
+
+
+def _offline(args: argparse.Namespace) -> int:
     # Before numpy loads: with several threads a matrix product could come out differently in its last bits, and two
     # workers share the cores already.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):

@@ -1,0 +1,102 @@
+"""The model card: what a saved model was trained on, how, and what it scored, so that its figures can be traced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.config import DEFAULTS, TrainConfig, digest, to_mapping
+from engine.data import Examples
+from engine.datafiles.snapshots import find_snapshot
+from engine.presets import ABOUT
+
+
+def lineage(config: TrainConfig, examples: Examples) -> dict[str, Any]:
+    """What is known of the data: file, hashes, rows, what was left out, and the facts of its snapshot."""
+    report = examples.report
+    facts: dict[str, Any] = {
+        "file": Path(report.path).name,
+        "format": report.format,
+        "rows": report.rows,
+        "sha256": report.sha256,
+        "fingerprint": examples.fingerprint,
+        "dropped": report.dropped,
+        "guesses": list(report.guesses),
+        "smoothing": report.smoothing,
+        "snapshot": report.snapshot,
+    }
+    snapshot = find_snapshot(Path(config.data)) if report.snapshot else None
+    if snapshot is not None:
+        facts["lineage"] = snapshot.manifest
+    return facts
+
+
+def card(
+    config: TrainConfig, data: Mapping[str, Any], results: Mapping[str, Any], remarks: tuple[str, ...]
+) -> str:
+    """The card's text below the lines on loading: Markdown, without paths of the machine it was trained on."""
+    settings = {
+        name: value
+        for name, value in to_mapping(config).items()
+        if name not in ("data", "dev", "out") and (value != DEFAULTS[name] or name in _ALWAYS)
+    }
+    for name in ("model", "mask_model"):
+        if settings.get(name) and Path(settings[name]).is_absolute():
+            settings[name] = Path(settings[name]).name
+    lines = [
+        "## Training",
+        "",
+        f"{ABOUT[config.system]}.",
+        *(f"\n{remark}" for remark in remarks),
+        "",
+        f"Settings (digest `{digest(config)}`):",
+        "",
+        *_table(settings),
+        "",
+        "## Results",
+        "",
+        *_table(results),
+        "",
+        "## Data",
+        "",
+        *_table(
+            {name: value for name, value in data.items() if name != "lineage" and value not in (None, {}, [])}
+        ),
+    ]
+    if "lineage" in data:
+        shown = json.dumps(data["lineage"], indent=2, ensure_ascii=False).replace("```", "'''")
+        lines += ["", "Where the rows come from:", "", "```json", shown, "```"]
+    return "\n".join(lines) + "\n"
+
+
+_ALWAYS = (
+    "system",
+    "objective",
+    "model",
+    "pooling",
+    "epochs",
+    "batch_size",
+    "lr",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "dropout",
+    "max_seq_length",
+    "precision",
+    "select",
+    "seed",
+)
+
+
+def _table(values: Mapping[str, Any]) -> list[str]:
+    rows = [f"| {name} | {_cell(value)} |" for name, value in values.items()]
+    return ["| | |", "|---|---|", *rows]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.replace("|", "\\|").replace("\n", " ")

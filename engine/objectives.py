@@ -1,0 +1,287 @@
+"""What each objective learns from: the columns it reads, how they become vectors, its loss. No loop, no optimiser.
+
+A new objective is one entry of ``OBJECTIVES``, with its loss in ``engine.losses``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine import losses
+from engine.config import IN_BATCH, TrainConfig
+from engine.data import Examples
+from engine.encoder import PRECISIONS, CrossEncoder, Encoder, load, load_cross
+from engine.errors import ConfigError, DataError
+from engine.masked_words import MaskedWords
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rows of the training data, tokenised: one list of texts (or of pairs) for each view that is encoded.
+
+    ``rows`` (n,) are their indices; ``masked`` are the texts in the tokens of the mask model, if there is one.
+    """
+
+    rows: NDArray[np.int64]
+    texts: tuple[list[Any], ...]
+    scores: Tensor | None = None
+    masked: tuple[list[list[int]], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """Yield the batch in pieces of at most ``size`` rows."""
+        for start in range(0, len(self), size):
+            cut = slice(start, start + size)
+            yield Batch(
+                rows=self.rows[cut],
+                texts=tuple(side[cut] for side in self.texts),
+                scores=None if self.scores is None else self.scores[cut],
+                masked=tuple(side[cut] for side in self.masked),
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a loss reads: vectors (n, d) of each view, or logits (n,); scores (n,); cosines of the mask model."""
+
+    outputs: Sequence[Tensor]
+    scores: Tensor | None = None
+    mask_cosines: Tensor | None = None
+
+    @property
+    def labels(self) -> Tensor:
+        """The scores, of an objective that reads them."""
+        return cast(Tensor, self.scores)
+
+    @property
+    def similarities(self) -> Tensor:
+        """Cosines (n, n) or (n, 2n) of every anchor with all positives, then all hard negatives."""
+        return similarities(self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """A loss, and what it asks of the data: ``scored`` a score, ``negatives`` that it can use hard negatives."""
+
+    loss: Callable[[Given, TrainConfig], Tensor]
+    scored: bool = False
+    negatives: bool = False
+
+
+def similarities(vectors: Sequence[Tensor]) -> Tensor:
+    """Cosines of the first view's vectors (n, d) with all others', the second view's columns first."""
+    anchors, *others = vectors
+    return losses.cosine_matrix(anchors, torch.cat(others))
+
+
+def _mse(given: Given, config: TrainConfig) -> Tensor:
+    return losses.cosine_mse(losses.cosine(*given.outputs), given.labels)
+
+
+def _cross(given: Given, config: TrainConfig) -> Tensor:
+    return losses.bce(given.outputs[0], given.labels)
+
+
+def _infonce(given: Given, config: TrainConfig) -> Tensor:
+    return losses.info_nce(
+        given.similarities, config.temperature, hard_negative_weight=config.hard_negative_weight
+    )
+
+
+def _soft_infonce(given: Given, config: TrainConfig) -> Tensor:
+    return losses.soft_info_nce(
+        given.similarities,
+        given.labels,
+        config.temperature,
+        smooth=cast(losses.Smooth, config.smooth),
+        hard_negative_weight=config.hard_negative_weight,
+        compat=config.compat,
+    )
+
+
+def _masked_infonce(given: Given, config: TrainConfig) -> Tensor:
+    return losses.masked_info_nce(
+        given.similarities,
+        cast(Tensor, given.mask_cosines),
+        config.temperature,
+        threshold=config.mask_threshold,
+        compat=config.compat,
+    )
+
+
+OBJECTIVES = {
+    "mse": Objective(loss=_mse, scored=True),
+    "cross": Objective(loss=_cross, scored=True),
+    "infonce": Objective(loss=_infonce, negatives=True),
+    "soft-infonce": Objective(loss=_soft_infonce, scored=True, negatives=True),
+    "masked-infonce": Objective(loss=_masked_infonce, negatives=True),
+}
+"""Every objective of ``engine.config.OBJECTIVES``."""
+
+
+def columns(config: TrainConfig, examples: Examples) -> tuple[str, ...]:
+    """The text columns that are encoded, the anchor first; ``DataError`` names a column that the data lack."""
+    objective, there = OBJECTIVES[config.objective], examples.columns
+    wanted = ["sentence1"] if config.twins else ["sentence1", "sentence2"]
+    needed = [*wanted, *(["score"] if objective.scored else [])]
+    if missing := [name for name in needed if name not in there]:
+        raise DataError(
+            f"{examples.report.path}: its rows have no {' and no '.join(missing)}, which objective "
+            f"{config.objective} learns from (they have {', '.join(there)})",
+            "Choose a system that fits the data, or other data.",
+        )
+    negatives = objective.negatives and not config.twins and "hard_negative" in there
+    if config.hard_negative_weight and not negatives:
+        raise ConfigError(
+            f"hard_negative_weight is {config.hard_negative_weight:g}, but {examples.report.path} has no hard "
+            "negative in every row",
+            "Set it to 0, or name data of triplets.",
+        )
+    return (*wanted, *(["hard_negative"] if negatives else []))
+
+
+def unused(config: TrainConfig, examples: Examples) -> list[str]:
+    """The columns with content that this objective passes over."""
+    used = {*columns(config, examples), *(["score"] if OBJECTIVES[config.objective].scored else [])}
+    known = ("sentence2", "hard_negative", "score")
+    return [name for name in known if name in examples.columns and name not in used]
+
+
+class Learner(nn.Module):  # type: ignore[misc]
+    """The model that is trained, with what its objective needs beside it.
+
+    ``encoder`` is saved; ``words`` is the auxiliary masked language model, trained and not saved; the frozen mask model
+    is no part of this module: it never changes its mode, and is never saved.
+    """
+
+    def __init__(self, config: TrainConfig, encoder: Encoder | CrossEncoder) -> None:
+        super().__init__()
+        self.config, self.objective = config, OBJECTIVES[config.objective]
+        self.encoder = encoder
+        self.words: MaskedWords | None = None
+        self._frozen: list[Encoder] = []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.encoder.device
+
+    def freeze(self, mask: Encoder) -> None:
+        """Take a mask model: for good in evaluation mode and without gradients."""
+        mask.eval()
+        mask.requires_grad_(False)
+        self._frozen = [mask]
+
+    def tokenise(
+        self, rows: NDArray[np.int64], texts: Sequence[list[str]], scores: list[float] | None
+    ) -> Batch:
+        """Turn texts by column into a batch; no tensor leaves the CPU here, so it may run beside a step."""
+        sides = [*texts, *texts] if self.config.twins else [*texts]
+        masked = tuple(mask.tokenise(side) for mask in self._frozen for side in sides)
+        labels = None if scores is None else torch.tensor(scores, dtype=torch.float32)
+        if isinstance(self.encoder, CrossEncoder):
+            tokens: tuple[list[Any], ...] = (self.encoder.tokenise_pairs(sides[0], sides[1]),)
+        else:
+            # Only PromptBERT without labels has a template for each view; elsewhere all views are the first.
+            views = range(len(sides)) if self.config.twins else [0] * len(sides)
+            tokens = tuple(
+                self.encoder.tokenise(side, view=view) for side, view in zip(sides, views, strict=True)
+            )
+        return Batch(rows=rows, texts=tokens, scores=labels, masked=masked)
+
+    def outputs(self, texts: Sequence[list[Any]]) -> list[Tensor]:
+        """Vectors (n, d) of each view, or the logits (n,) of the pairs. Views that share a template go in one pass."""
+        prompt = getattr(self.encoder, "prompt", None)
+        if isinstance(self.encoder, Encoder) and prompt is not None and self.config.twins:
+            return [self.encoder.forward_ids(side, view=view) for view, side in enumerate(texts)]
+        joined = self.encoder.forward_ids([text for side in texts for text in side])
+        return list(joined.split([len(side) for side in texts]))
+
+    def mask_cosines(self, batch: Batch) -> Tensor | None:
+        """The mask model's cosines (n, n) or (n, 2n), or None where the objective has no mask model."""
+        if not self._frozen:
+            return None
+        with torch.no_grad():
+            return similarities([self._frozen[0].forward_ids(side) for side in batch.masked])
+
+    def loss(self, outputs: Sequence[Tensor], batch: Batch, mask_cosines: Tensor | None) -> Tensor:
+        """The objective of a batch from what ``outputs`` gave for it."""
+        scores = None if batch.scores is None else batch.scores.to(outputs[0].device)
+        return self.objective.loss(
+            Given(outputs=outputs, scores=scores, mask_cosines=mask_cosines), self.config
+        )
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
+    """The precision of forward passes; losses and backward passes stay outside of it."""
+    context: AbstractContextManager[None] = torch.autocast(
+        device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32"
+    )
+    return context
+
+
+def build(config: TrainConfig, device: torch.device) -> Learner:
+    """Load what ``config`` trains, in training mode on ``device``; draws fresh heads from torch's generator."""
+    if config.precision == "fp16" and device.type != "cuda":
+        raise ConfigError(
+            "precision is fp16, which needs a CUDA GPU, and there is none",
+            "Set precision to bf16 (or fp32): bf16 is the half precision of CPUs.",
+        )
+    encoder = _encoder(config)
+    encoder.max_seq_length = min(config.max_seq_length, encoder.max_seq_length)
+    encoder.fast = encoder.fast and config.packed
+    _set_dropout(encoder, config.dropout)
+    learner = Learner(config, encoder)
+    if config.mlm_weight and isinstance(encoder, Encoder):
+        learner.words = MaskedWords(config.model, encoder)
+    learner.to(device)
+    if config.mask_model:
+        learner.freeze(_mask_model(config).to(device))
+    learner.train()
+    return learner
+
+
+def _encoder(config: TrainConfig) -> Encoder | CrossEncoder:
+    if config.objective == "cross":
+        return load_cross(config.model, for_training=True)
+    prompt = ("unsup" if config.twins else "sup") if config.pooling == "prompt" else None
+    return load(
+        config.model,
+        pooling=config.pooling,
+        for_training=True,
+        head_only_in_training=config.mlp_only_train,
+        prompt=prompt,
+    )
+
+
+def _mask_model(config: TrainConfig) -> Encoder:
+    mask = load(config.mask_model, pooling="cls_before_pooler")
+    mask.max_seq_length = min(config.max_seq_length, mask.max_seq_length)
+    mask.fast = mask.fast and config.packed
+    return mask
+
+
+def _set_dropout(encoder: nn.Module, dropout: float) -> None:
+    layers = [part for part in encoder.modules() if isinstance(part, nn.Dropout)]
+    if not layers:
+        raise ConfigError(
+            f"dropout is {dropout:g}, but the model has no dropout layers that could be set",
+            "Use a BERT or RoBERTa model.",
+        )
+    for layer in layers:
+        layer.p = dropout
+
+
+def in_batch(config: TrainConfig) -> bool:
+    """Whether the objective contrasts a row with the rest of its batch."""
+    return config.objective in IN_BATCH

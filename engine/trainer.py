@@ -1,0 +1,371 @@
+"""The training loop: steps, dev scores, checkpoints, and a stop at any moment. What is learnt is the objectives' part.
+
+On a CPU with one number of threads two runs of the same settings are equal to the last bit, and so is a run that was
+interrupted and resumed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import card, resume
+from engine.batches import Ahead, Order, Rows
+from engine.checkpoint import save_cross_encoder, save_sentence_transformer
+from engine.config import TrainConfig, digest
+from engine.data import Examples, read
+from engine.encoder import CrossEncoder
+from engine.errors import RunError
+from engine.gradients import Gradients
+from engine.objectives import OBJECTIVES, Batch, Learner, build, columns, in_batch, unused
+from engine.optimiser import Optimiser
+from engine.rundir import Run, read_metrics
+from engine.schedule import Counting, evaluation_steps
+from engine.selection import DevScore, Selection, choose
+
+TELL_SECONDS = 0.5
+"""How often losses are told; all of them are."""
+WISH_SECONDS = 1.0
+"""How often it is looked whether somebody wishes that the run ends."""
+SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
+"""A state to resume from is kept no more often than this, and takes at most this share of the time."""
+
+Stopped = Callable[[], bool]
+
+
+def device() -> torch.device:
+    """Where to compute: the first GPU, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(run: Run, config: TrainConfig, signalled: Stopped) -> bool:
+    """Train to the end, or until ``signalled`` or a wish in the run's directory; return whether the end was reached.
+
+    Everything is told in the run's events, the last one (``finished`` or ``stopped``) included. Raises an
+    ``EngineError`` where training cannot go on.
+    """
+    torch.manual_seed(config.seed)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    training, selection = choose(config, read(config.data))
+    text_columns = columns(config, training)
+    learner = build(config, device())
+    return Trainer(run, config, training, selection, learner, text_columns, signalled).go()
+
+
+class Trainer:
+    """A run in progress; ``go`` once."""
+
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        examples: Examples,
+        selection: Selection,
+        learner: Learner,
+        text_columns: tuple[str, ...],
+        signalled: Stopped,
+    ) -> None:
+        self._run, self._config, self._examples, self._selection = run, config, examples, selection
+        self._learner, self._columns, self._signalled = learner, text_columns, signalled
+        self._order = Order(len(examples), config.batch_size, config.seed, in_batch=in_batch(config))
+        self._total = self._order.steps_per_epoch * config.epochs
+        self._scaler = torch.amp.GradScaler(learner.device.type, enabled=config.precision == "fp16")
+        self._gradients = Gradients(learner, config, self._scaler)
+        self._optimiser = Optimiser(learner, config, self._total, self._scaler)
+        self._ahead = Ahead(self._batch)
+        self._lineage = card.lineage(config, examples)
+        self._progress = resume.Progress()
+        self._metrics: dict[str, Any] = {}
+        self._told = Teller(run, config)
+        self._saver = Pace(SAVE_SECONDS, SAVE_SHARE)
+        self._wish = Pace(WISH_SECONDS, 1.0)
+
+    def go(self) -> bool:
+        """See ``train``."""
+        self._begin()
+        scored = set(self._evaluation_steps())
+        for step, batch in self._ahead.items(self._progress.step, self._total):
+            if self._stop_wanted():
+                return self._stop()
+            self._step(step, batch)
+            done = step + 1
+            self._progress = replace(self._progress, step=done)
+            if done in scored:
+                self._evaluate(done)
+                if self._enough():
+                    return self._finish(f"no better dev score {self._progress.since_best} times in a row")
+            if done < self._total and self._saver.due():
+                self._saver.took(partial(self._save_last, True))
+        return self._finish("")
+
+    def _begin(self) -> None:
+        config, order, report = self._config, self._order, self._examples.report
+        state = resume.load(self._run.checkpoints) if self._run.resumed else None
+        if state is not None:
+            if state.data != self._examples.fingerprint:
+                raise RunError(
+                    f"{config.data} has changed since the run began: its rows have another fingerprint",
+                    "Put back the data that the run was started with, or start a new run.",
+                )
+            resume.restore(state, self._learner, self._optimiser.adam, self._scaler)
+            self._progress = state.progress
+            # What is said of checkpoints/best stays until a better one takes its place.
+            self._metrics = read_metrics(self._run.path)
+        encoder = self._learner.encoder
+        self._run.describe(
+            data=self._lineage, dev=self._selection.describe(), versions=_versions(), parameters=self._size()
+        )
+        self._run.events.write(
+            "started",
+            config=digest(config),
+            device=_device_name(self._learner.device),
+            rows=len(self._examples),
+            steps_per_epoch=order.steps_per_epoch,
+            total_steps=self._total,
+            from_step=self._progress.step,
+            max_seq_length=encoder.max_seq_length,
+            packed=encoder.fast,
+        )
+        for message in [*report.warnings, *self._remarks(), *self._departures()]:
+            self._run.events.write("warning", message=message)
+        if not self._run.resumed or "best" not in self._metrics:
+            self._metrics = {"best": {"step": None, "dev": None}}
+        self._told.begin()
+
+    def _remarks(self) -> list[str]:
+        """What the model cannot do as the method has it."""
+        encoder, words = self._learner.encoder, self._learner.words
+        found = [*getattr(encoder, "remarks", ()), *([words.remark] if words and words.remark else [])]
+        if self._config.packed and encoder.slow_because:
+            found.append(f"texts are padded: {encoder.slow_because}")
+        return found
+
+    def _departures(self) -> list[str]:
+        """What of the data is not used."""
+        found, dropped = [], self._examples.report.dropped
+        if dropped:
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
+            found.append(f"rows left out of the data: {reasons}")
+        if passed_over := unused(self._config, self._examples):
+            names = " and ".join(passed_over)
+            found.append(f"objective {self._config.objective} does not use the data's {names}")
+        if self._order.dropped:
+            found.append(
+                "the last batch of every epoch would have one row, which has nothing to contrast with: it is left out"
+            )
+        return found
+
+    def _batch(self, step: int) -> Batch:
+        rows: Rows = self._order.at(step)
+        found = self._examples.batch(rows)
+        scored = OBJECTIVES[self._config.objective].scored
+        return self._learner.tokenise(
+            rows, [found[name] for name in self._columns], found["score"] if scored else None
+        )
+
+    def _step(self, step: int, batch: Batch) -> None:
+        loss = self._gradients(batch, step)
+        if not math.isfinite(loss):
+            raise self._diverged(step + 1, batch, "the loss", loss)
+        norm = self._optimiser.norm()
+        # fp16 scales its losses until gradients are finite; such a step is passed over by the scaler itself.
+        if not math.isfinite(norm) and not self._scaler.is_enabled():
+            raise self._diverged(step + 1, batch, "the gradient", norm)
+        self._optimiser.step(step)
+        self._told.step(step + 1, loss, len(batch), self._optimiser.lr, norm)
+
+    def _diverged(self, step: int, batch: Batch, what: str, value: float) -> RunError:
+        self._told.flush()
+        rows = ", ".join(map(str, sorted(batch.rows.tolist())[:32]))
+        more = f" and {len(batch) - 32} more" if len(batch) > 32 else ""
+        half = "set precision to fp32" if self._config.precision != "fp32" else "lower lr or lengthen warmup"
+        return RunError(
+            f"{what} at step {step} is {value}: the model was left as it was before it. Rows of the batch "
+            f"(counted from 0 among the training rows): {rows}{more}",
+            f"Look at these rows; then {half}, and start a new run.",
+        )
+
+    # Dev scores
+
+    def _evaluation_steps(self) -> list[int]:
+        per_epoch, config = self._order.steps_per_epoch, self._config
+        if not config.eval_every:
+            return evaluation_steps(config.epochs, per_epoch, per_epoch, "epoch")
+        counting: Counting = "epoch" if config.eval_counting == "epoch" else "global"
+        return evaluation_steps(config.epochs, per_epoch, config.eval_every, counting)
+
+    def _evaluate(self, step: int) -> None:
+        self._told.flush()
+        self._ahead.settle()
+        found = self._selection.score(self._learner.encoder, self._config.precision)
+        before = self._progress.best_dev
+        best = found.dev is not None and (before is None or found.dev > before)
+        if best:
+            self._progress = replace(self._progress, best_step=step, best_dev=found.dev, since_best=0)
+            self._save_best(step, found)
+        else:
+            self._progress = replace(self._progress, since_best=self._progress.since_best + 1)
+        reason = {"reason": found.reason} if found.reason else {}
+        self._run.events.write("eval", step=step, dev=found.dev, best=best, **found.details, **reason)
+        if best:
+            self._run.events.write("checkpoint", step=step, name=resume.BEST)
+        self._write_metrics(dev=found.dev, **reason)
+        self._told.begin()
+
+    def _enough(self) -> bool:
+        return 0 < self._config.early_stop <= self._progress.since_best
+
+    # Checkpoints
+
+    def _save_best(self, step: int, found: DevScore) -> None:
+        place = self._run.checkpoints / resume.BEST
+        with resume.writing(place):
+            self._write_model(place)
+        self._metrics["best"] = {"step": step, "dev": found.dev, **found.details}
+
+    def _save_last(self, resumable: bool) -> None:
+        self._told.flush()
+        self._ahead.settle()
+        state = None
+        if resumable:
+            state = resume.collect(
+                self._progress,
+                self._examples.fingerprint,
+                self._learner,
+                self._optimiser.adam,
+                self._scaler,
+            )
+        with resume.writing(self._run.checkpoints / resume.LAST):
+            resume.save(self._run.checkpoints, state, self._write_model)
+        self._run.events.write("checkpoint", step=self._progress.step, name=resume.LAST)
+        self._told.begin()
+
+    def _write_model(self, folder: Path) -> None:
+        encoder, progress = self._learner.encoder, self._progress
+        results = {
+            "step": f"{progress.step:,} of {self._total:,}",
+            "best dev score (Spearman x100)": progress.best_dev,
+            "at step": progress.best_step,
+            "dev sets": {name: facts["pairs"] for name, facts in self._selection.describe().items()},
+        }
+        text = card.card(self._config, self._lineage, results, tuple(self._remarks()))
+        if isinstance(encoder, CrossEncoder):
+            save_cross_encoder(encoder, folder, text)
+        else:
+            save_sentence_transformer(encoder, folder, text)
+
+    def _write_metrics(self, **latest: Any) -> None:
+        self._metrics |= {
+            "step": self._progress.step,
+            "total_steps": self._total,
+            "steps_per_epoch": self._order.steps_per_epoch,
+            "config": digest(self._config),
+            "data": self._examples.fingerprint,
+            "rows": len(self._examples),
+            **latest,
+        }
+        self._run.write_metrics(self._metrics)
+
+    # Ends
+
+    def _stop_wanted(self) -> bool:
+        return self._signalled() or (self._wish.due() and self._wish.took(self._run.stop_wanted))
+
+    def _stop(self) -> bool:
+        self._run.mark_stopping()
+        self._save_last(True)
+        self._write_metrics()
+        self._run.events.write("stopped", step=self._progress.step)
+        return False
+
+    def _finish(self, reason: str) -> bool:
+        self._save_last(False)
+        if self._progress.best_step is None:
+            self._run.events.write(
+                "warning",
+                message="no dev score was defined, so no checkpoint was chosen: the model as it ended is in "
+                "checkpoints/last",
+            )
+        self._write_metrics()
+        self._run.events.write(
+            "finished", step=self._progress.step, **({"reason": f"early stop: {reason}"} if reason else {})
+        )
+        return True
+
+    def _size(self) -> int:
+        return sum(parameter.numel() for parameter in self._learner.encoder.parameters())
+
+
+class Teller:
+    """Tells losses some times a second, with the rows done in a second since the last time."""
+
+    def __init__(self, run: Run, config: TrainConfig) -> None:
+        self._run = run
+        self._losses: list[float] = []
+        self._latest: dict[str, Any] = {}
+        self._rows = 0
+        self._begun = 0.0
+
+    def begin(self) -> None:
+        """Start the clock: what came before was no training."""
+        self._begun, self._rows = time.monotonic(), 0
+
+    def step(self, step: int, loss: float, rows: int, lr: float, norm: float) -> None:
+        """Take in one step."""
+        self._losses.append(loss)
+        self._rows += rows
+        self._latest = {"step": step, "lr": lr, "grad_norm": norm}
+        if time.monotonic() - self._begun >= TELL_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what is not told yet."""
+        if not self._losses:
+            return
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        self._run.events.write(
+            "step", losses=self._losses, rows_per_second=round(self._rows / seconds, 2), **self._latest
+        )
+        self._losses = []
+        self.begin()
+
+
+class Pace:
+    """When to do again what costs time: not before ``seconds``, nor where it would take more than ``share`` of it."""
+
+    def __init__(self, seconds: float, share: float) -> None:
+        self._seconds, self._share = seconds, share
+        self._last, self._cost = time.monotonic(), 0.0
+
+    def due(self) -> bool:
+        """Whether it is time."""
+        return time.monotonic() - self._last >= max(self._seconds, self._cost / self._share)
+
+    def took(self, work: Callable[[], Any]) -> Any:
+        """Do it, and remember how long it took."""
+        begun = time.monotonic()
+        result = work()
+        self._last = time.monotonic()
+        self._cost = self._last - begun
+        return result
+
+
+def _device_name(device: torch.device) -> str:
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"cpu, {torch.get_num_threads()} threads"
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "transformers", "numpy")}
