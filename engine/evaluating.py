@@ -66,6 +66,7 @@ def evaluate(
     return {
         "model": model,
         "data": str(data),
+        "scorer": "cross-encoder" if is_cross(spec) else "bi-encoder",
         "tasks": found,
         "avg_sts": _average(found, STS, "spearman"),
         "avg_transfer": _average(found, TRANSFER, "printed"),
