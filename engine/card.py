@@ -40,7 +40,7 @@ def card(
     settings = {
         name: value
         for name, value in to_mapping(config).items()
-        if name not in ("data", "dev", "out") and (value != DEFAULTS[name] or name in _ALWAYS)
+        if name not in ("data", "dev", "out") and (getattr(config, name) != DEFAULTS[name] or name in _ALWAYS)
     }
     for name in ("model", "mask_model"):
         if settings.get(name) and Path(settings[name]).is_absolute():

@@ -21,6 +21,8 @@ from engine.data import Examples
 from engine.encoder import PRECISIONS, CrossEncoder, Encoder, load, load_cross
 from engine.errors import ConfigError, DataError
 from engine.masked_words import MaskedWords
+from engine.prompt_faults import NAME as PROMPT_BERT
+from engine.prompt_faults import reproduce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,8 @@ def build(config: TrainConfig, device: torch.device) -> Learner:
     encoder = _encoder(config)
     encoder.max_seq_length = min(config.max_seq_length, encoder.max_seq_length)
     encoder.fast = encoder.fast and config.packed
+    if PROMPT_BERT in config.compat and isinstance(encoder, Encoder):
+        reproduce(encoder)
     _set_dropout(encoder, config.dropout)
     learner = Learner(config, encoder)
     if config.mlm_weight and isinstance(encoder, Encoder):

@@ -87,7 +87,7 @@ def restore(state: State, module: nn.Module, adam: torch.optim.Optimizer, scaler
 
 
 def save(checkpoints: Path, state: State | None, fill: Callable[[Path], None]) -> None:
-    """Replace checkpoints/last by what ``fill`` writes into a new folder, and ``state`` (None: a run that is over).
+    """Replace checkpoints/last by what ``fill`` writes into a new folder, and ``state`` (None: that of before).
 
     Whatever goes wrong leaves the folder of before.
     """
@@ -99,6 +99,8 @@ def save(checkpoints: Path, state: State | None, fill: Callable[[Path], None]) -
             facts = {"v": VERSION, "data": state.data, "scaler": state.scaler, **asdict(state.progress)}
             tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors.items()}
             save_file(tensors, staged / STATE, {"state": json.dumps(facts)})
+        elif (place / STATE).is_file():
+            _keep(place / STATE, staged / STATE)
         _make_durable(staged)
         if place.exists():
             place.rename(old)
@@ -125,10 +127,15 @@ def writing(place: Path) -> Iterator[None]:
 def recover(checkpoints: Path) -> None:
     """Clear what a killed process left: a folder not yet whole goes, one on its way out comes back if it is needed."""
     shutil.rmtree(checkpoints / _STAGED, ignore_errors=True)
-    old, place = checkpoints / _OLD, checkpoints / LAST
-    if old.exists() and not place.exists():
-        old.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    for left, name in [(checkpoints / _OLD, LAST), *((path, BEST) for path in checkpoints.glob(".best.old-*"))]:
+        if left.exists() and not (checkpoints / name).exists():
+            left.rename(checkpoints / name)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def discard(checkpoints: Path) -> None:
+    """Take away the state of a run that is over; the model stays."""
+    (checkpoints / LAST / STATE).unlink(missing_ok=True)
 
 
 def load(checkpoints: Path) -> State | None:
@@ -157,6 +164,13 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     for name, value in module.state_dict(keep_vars=True).items():
         found.setdefault(id(value), (name, value))
     return dict(found.values())
+
+
+def _keep(file: Path, copy: Path) -> None:
+    try:
+        copy.hardlink_to(file)
+    except OSError:  # not every file system has links
+        shutil.copyfile(file, copy)
 
 
 def _device(module: nn.Module) -> torch.device:

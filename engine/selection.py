@@ -1,4 +1,4 @@
-"""The dev score that chooses a checkpoint: on which pairs, and how it is taken. Test splits cannot be reached from here.
+"""The dev score that chooses a checkpoint: on which pairs, and how. Test splits cannot be reached from here.
 
 Undefined scores are None with a reason, never 0 and never nan.
 """

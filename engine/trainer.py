@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -185,12 +186,14 @@ class Trainer:
 
     def _diverged(self, step: int, batch: Batch, what: str, value: float) -> RunError:
         self._told.flush()
-        rows = ", ".join(map(str, sorted(batch.rows.tolist())[:32]))
+        ids = self._examples.batch(batch.rows).get("pair_id", batch.rows.tolist())
+        rows = ", ".join(map(str, ids[:32]))
         more = f" and {len(batch) - 32} more" if len(batch) > 32 else ""
+        named = "by pair_id" if "pair_id" in self._examples.columns else "counted from 0 among the training rows"
         half = "set precision to fp32" if self._config.precision != "fp32" else "lower lr or lengthen warmup"
         return RunError(
             f"{what} at step {step} is {value}: the model was left as it was before it. Rows of the batch "
-            f"(counted from 0 among the training rows): {rows}{more}",
+            f"({named}): {rows}{more}",
             f"Look at these rows; then {half}, and start a new run.",
         )
 
@@ -299,6 +302,8 @@ class Trainer:
         self._run.events.write(
             "finished", step=self._progress.step, **({"reason": f"early stop: {reason}"} if reason else {})
         )
+        with suppress(OSError):  # it only takes room
+            resume.discard(self._run.checkpoints)
         return True
 
     def _size(self) -> int:

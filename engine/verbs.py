@@ -37,9 +37,11 @@ def train(args: argparse.Namespace) -> int:
             return _train(run, config, signals)
         except EngineError as error:
             return _failed(run, error)
+        except ModuleNotFoundError as error:
+            return _failed(run, _missing(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the run's directory must say that it ended
             traceback.print_exc()
-            return _failed(run, _explained(error))
+            return _failed(run, _explained(error), type(error).__name__)
 
 
 def _train(run: Run, config: TrainConfig, signals: Signals) -> int:
@@ -78,6 +80,13 @@ def use_threads(count: int) -> None:
         os.environ.update(dict.fromkeys(_THREADS, str(count)))
 
 
+def _missing(error: ImportError) -> RunError:
+    return RunError(
+        f"{error.name or error} is not installed, which training and evaluation need",
+        'Install the extra: pip install "claif-tui[train]".',
+    )
+
+
 def _explained(error: Exception) -> EngineError:
     """What can be said of an error that nobody foresaw, under its own type's name."""
     kind, said = type(error).__name__, str(error).strip() or "no message"
@@ -87,15 +96,14 @@ def _explained(error: Exception) -> EngineError:
             "Set gradient_accumulation (in-batch losses: with gradient_cache), or lower batch_size or "
             "max_seq_length.",
         )
-    found = RunError(f"{kind}: {said}", "This is a fault of the program; stderr.log says where.")
-    found.title = kind
-    return found
+    return RunError(f"{kind}: {said}", "This is a fault of the program; stderr.log says where.")
 
 
-def _failed(run: Run, error: EngineError) -> int:
-    kind = type(error).__name__
+def _failed(run: Run, error: EngineError, kind: str = "") -> int:
     with suppress(RunError, ValueError):  # a full disk, or a run that had ended already
-        run.events.write("failed", type=kind, message=error.message, hint=error.hint)
+        run.events.write(
+            "failed", type=kind or type(error).__name__, message=error.message, hint=error.hint
+        )
     return _refused(error)
 
 
@@ -135,6 +143,8 @@ def _guarded(args: argparse.Namespace, work: Callable[[], None]) -> int:
         work()
     except EngineError as error:
         return _refused(error)
+    except ModuleNotFoundError as error:
+        return _refused(_missing(error))
     except KeyboardInterrupt:
         return 130
     return 0
