@@ -45,6 +45,7 @@ class TrainConfig:
     mlp_only_train: bool = False
     twins: bool = False
     data: str = ""
+    allow_test: bool = False
     dev: str = ""
     dev_share: float = 0.1
     out: str = ""

@@ -116,6 +116,11 @@ _TABLE = (
     ),
     Field(name="data", kind="text", help="Training data: a snapshot folder, or a file in a known format"),
     Field(
+        name="allow_test",
+        kind="bool",
+        help="Train on data that call themselves test data; for a name that misleads",
+    ),
+    Field(
         name="dev",
         kind="text",
         help="Development set: STS-B dev file or data folder; empty: found beside data",

@@ -79,6 +79,8 @@ def _times_100(found: Correlation) -> float | None:
 def choose(config: TrainConfig, examples: Examples) -> tuple[Examples, Selection]:
     """The rows to train on, and what selects; ``ConfigError`` or ``DataError`` where there are none."""
     train = examples.of_split("train")
+    if not len(train) and config.allow_test:
+        train = examples.of_split("test")
     if not len(train):
         held = ", ".join(f"{split}: {count:,}" for split, count in examples.report.splits.items())
         raise DataError(

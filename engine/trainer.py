@@ -56,7 +56,7 @@ def train(run: Run, config: TrainConfig, signalled: Stopped) -> bool:
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
-    training, selection = choose(config, read(config.data))
+    training, selection = choose(config, read(config.data, allow_test=config.allow_test))
     text_columns = columns(config, training)
     learner = build(config, device())
     return Trainer(run, config, training, selection, learner, text_columns, signalled).go()
