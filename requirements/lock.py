@@ -48,6 +48,8 @@ def main() -> None:
     extras = project["project"]["optional-dependencies"]
     light = [*project["project"]["dependencies"], *extras["parquet"]]
     light += [requirement for requirement in extras["offline"] if not requirement.startswith(PACKAGED_ENCODER)]
+    # The charts belong to training, which runs in a process that may have another environment; they are small.
+    light += [requirement for requirement in extras["train"] if requirement.startswith("textual-plot")]
     encoder = next(requirement for requirement in extras["offline"] if requirement.startswith(PACKAGED_ENCODER))
     run = resolve(light)
     name, version = encoder.split("==")
