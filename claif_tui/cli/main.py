@@ -29,7 +29,11 @@ COMMANDS: dict[str, str] = {
     "review": "List, accept, reject or edit pairs; undo and redo.",
     "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
+    "train": "Train a model on a snapshot or a file.",
+    "runs": "List, show, follow, stop and bring in training runs.",
+    "evaluate": "Score models on STS and transfer tasks.",
     "leaderboard": "Show the project's results among the papers' rows.",
+    "data": "Check the evaluation data.",
     "doctor": "Check this installation, the terminal and the project.",
     "config": "Show or change your settings.",
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,16 @@ class Evaluation:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, task: str) -> float | None:
-        """Return a task's figure, x100."""
-        found = self.tasks.get(task, {}).get(TASKS[task].metric)
+        """Return a task's figure, x100; of a transfer task as the official script prints it."""
+        about = self.tasks.get(task, {})
+        found = about.get("printed", about.get(TASKS[task].metric))
         return float(found) if isinstance(found, int | float) else None
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """How its transfer tasks were run: "full" as in the papers, or "fast"."""
+        found = [about for task, about in self.tasks.items() if task in TRANSFER]
+        return frozenset(str(about.get("mode", "full")) for about in found)
 
     def average(self, tasks: tuple[str, ...], *, rounded: bool = True) -> float | None:
         """Return the mean over all of ``tasks``, of figures rounded to two decimals as the papers do, or of exact ones.
@@ -58,12 +65,13 @@ class Evaluation:
         """Return the promised shape: {model, data, tasks, avg_sts, avg_transfer} and what else is known."""
         facts = asdict(self)
         first = {name: facts.pop(name) for name in ("model", "data", "tasks")}
-        averages = {"avg_sts": self.average(STS), "avg_transfer": self.average(TRANSFER)}
-        exact = {
-            "avg_sts_exact": self.average(STS, rounded=False),
-            "avg_transfer_exact": self.average(TRANSFER, rounded=False),
+        averages = {
+            "avg_sts": self.average(STS, rounded=False),
+            "avg_transfer": self.average(TRANSFER, rounded=False),
+            "avg_sts_paper": self.average(STS),
+            "avg_transfer_paper": self.average(TRANSFER),
         }
-        return {**first, **averages, **exact, **facts, "notes": list(self.notes), "v": VERSION}
+        return {**first, **averages, **facts, "notes": list(self.notes), "v": VERSION}
 
     @property
     def file_name(self) -> str:
@@ -72,6 +80,7 @@ class Evaluation:
             "identity": self.identity,
             "settings": dict(self.settings),
             "data": {task: about.get("fingerprint") for task, about in self.tasks.items()},
+            "modes": sorted(self.modes),
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", self.name).strip("-.")[:60]
@@ -87,14 +96,28 @@ class Kept:
 
 
 def save(project: Path, evaluation: Evaluation) -> Path:
-    """Keep a result in the project, in place of one of the same model on the same data; returns its file."""
+    """Keep a result in the project and return its file, which holds what is known of that model on that data.
+
+    A task that was scored before is replaced; other tasks of an earlier result stay beside the new ones.
+    """
     folder = project / FOLDER
+    before = [(path, one) for path, one in _files(project) if isinstance(one, Evaluation)]
+    absorbed = []
+    for path, one in before:
+        if _same_work(one, evaluation):
+            tasks = {**one.tasks, **evaluation.tasks}
+            ordered = {name: tasks[name] for name in TASKS if name in tasks}
+            evaluation = replace(evaluation, tasks=ordered)
+            absorbed.append(path)
     path = folder / evaluation.file_name
     try:
         folder.mkdir(exist_ok=True)
         with replacing(path) as file:
             text = json.dumps(evaluation.document(), ensure_ascii=False, indent=2, allow_nan=False)
             file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+        for old in absorbed:
+            if old != path:
+                old.unlink(missing_ok=True)
     except OSError as error:
         told = ClaifError(
             f"the result cannot be kept in {path}: {error.strerror or error}",
@@ -107,17 +130,33 @@ def save(project: Path, evaluation: Evaluation) -> Path:
 
 def kept(project: Path) -> Kept:
     """Read every result of a project. A damaged file stops nothing; it is named in ``problems``."""
-    found: list[Evaluation] = []
-    problems: list[str] = []
+    found = [one for _, one in _files(project)]
+    good = [one for one in found if isinstance(one, Evaluation)]
+    good.sort(key=lambda one: (one.made, one.name), reverse=True)
+    return Kept(evaluations=tuple(good), problems=tuple(one for one in found if isinstance(one, str)))
+
+
+def _files(project: Path) -> Iterator[tuple[Path, Evaluation | str]]:
+    """Yield each file with its result, or with what is wrong with it."""
     for path in sorted((project / FOLDER).glob("*.json")):
         try:
-            found.append(_read(json.loads(path.read_bytes())))
+            yield path, _read(json.loads(path.read_bytes()))
         except OSError as error:
-            problems.append(f"{path} cannot be read: {error.strerror or error}")
+            yield path, f"{path} cannot be read: {error.strerror or error}"
         except (ValueError, RecursionError) as error:
-            problems.append(f"{path} is no result of an evaluation: {error}")
-    found.sort(key=lambda one: (one.made, one.name), reverse=True)
-    return Kept(evaluations=tuple(found), problems=tuple(problems))
+            yield path, f"{path} is no result of an evaluation: {error}"
+
+
+def _same_work(first: Evaluation, second: Evaluation) -> bool:
+    """Whether two results are of one model, used in one way, and agree about the data of the tasks they share."""
+    if (first.identity, dict(first.settings)) != (second.identity, dict(second.settings)):
+        return False
+    shared = first.tasks.keys() & second.tasks.keys()
+    same_data = all(
+        first.tasks[task].get("fingerprint") == second.tasks[task].get("fingerprint") for task in shared
+    )
+    alike = same_data and len(first.modes | second.modes) <= 1
+    return alike and (bool(shared) or first.data == second.data)
 
 
 def _read(values: object) -> Evaluation:

@@ -78,22 +78,8 @@ def only(whole: Board, *, backbone: str | None = None, ours: bool = False) -> Bo
 
 
 def own_rows(kind: Kind, evaluations: Iterable[Evaluation]) -> list[Row]:
-    """Return one row for each model, its results on the same data put together, the newest first.
-
-    Results that disagree about a task's data, or that came about in another way, make a row of their own.
-    """
-    groups: list[Evaluation] = []
-    for one in evaluations:
-        tasks = {name: about for name, about in one.tasks.items() if name in TASKS[kind]}
-        if not tasks:
-            continue
-        for place, group in enumerate(groups):
-            if _same_work(group, one):
-                groups[place] = replace(group, tasks={**tasks, **group.tasks})
-                break
-        else:
-            groups.append(replace(one, tasks=tasks))
-    return [_row(kind, group) for group in groups]
+    """Return a row for each result that has figures of this kind."""
+    return [_row(kind, one) for one in evaluations if one.tasks.keys() & set(TASKS[kind])]
 
 
 def unlike(row: Row, reference: Row) -> str:
@@ -137,23 +123,8 @@ def _incomplete(row: Row, reference: Row) -> str:
     return "" if reference.average is not None else f"{reference.system} has no average"
 
 
-def _same_work(first: Evaluation, second: Evaluation) -> bool:
-    if (first.identity, first.settings) != (second.identity, second.settings):
-        return False
-    shared = first.tasks.keys() & second.tasks.keys()
-    return all(_how(first, task) == _how(second, task) for task in shared) and _modes(first) == _modes(second)
-
-
-def _how(evaluation: Evaluation, task: str) -> object:
-    return evaluation.tasks[task].get("fingerprint")
-
-
-def _modes(evaluation: Evaluation) -> set[object]:
-    return {about.get("mode", "full") for about in evaluation.tasks.values()}
-
-
 def _row(kind: Kind, one: Evaluation) -> Row:
-    tasks, fast = TASKS[kind], "fast" in _modes(one)
+    tasks, fast = TASKS[kind], kind == "transfer" and "fast" in one.modes
     notes = list(one.notes)
     if fast:
         notes.append("Fast mode of the transfer protocol (5 folds, RMSprop): the papers report the full one.")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import engine.rundir as rundir
+from claif_tui.core.engine_child import environment
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.run_progress import Follower as Follower
 from claif_tui.core.run_progress import Progress as Progress
@@ -34,8 +35,6 @@ START_SECONDS = 60.0
 TRAIN = (sys.executable, "-P", "-m", "engine", "train")
 """Followed by ``--run DIR`` and, for a resumed run, ``--resume``. -P: what lies in the user's folder is not ours."""
 
-_ROOT = Path(__file__).resolve().parents[2]
-_QUIET = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1", "NO_COLOR": "1"}
 _LOG_TAIL = 8192
 
 
@@ -319,7 +318,7 @@ def _start(project: Path, path: Path, *, after: int) -> None:
             child = subprocess.Popen(
                 command,
                 cwd=project,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -360,13 +359,6 @@ def _failed(path: Path, code: int, log_before: int) -> RunError:
     return RunError(
         f"training ended at once with code {code}: {last[:500]}", said[-2000:] if "\n" in said else ""
     )
-
-
-def _environment() -> dict[str, str]:
-    """The environment of the child: ours without the LLM endpoints' keys, which training has no use for."""
-    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
-    return {**kept, **_QUIET, "PYTHONPATH": paths}
 
 
 def _remove_prepared(path: Path) -> None:

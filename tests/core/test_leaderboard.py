@@ -169,7 +169,7 @@ def test_fast_mode_is_no_result_to_compare() -> None:
     assert entry.row.average is None
     assert entry.difference is not None and entry.difference.value is None
     assert entry.difference.reason.startswith("Fast mode")
-    both = mine("transfer", fast, result(89.0, TRANSFER, "accuracy", extra={"mode": "full"}))
+    both = mine("transfer", fast, result(89.0, TRANSFER, "accuracy"))
     assert sorted(entry.row.average or 0 for entry in both) == [0, 89.0]
 
 
@@ -181,16 +181,6 @@ def test_rows_are_sorted_and_those_without_an_average_come_last() -> None:
     assert averages[len(known) :] == [None, None]
     at = [entry.row.id for entry in entries].index("claif-bert")
     assert entries[at - 1].row.ours, "of equals ours comes first"
-
-
-def test_results_of_one_model_on_the_same_data_become_one_row() -> None:
-    later = result(81.0, STS[3:], made="2026-02-01T00:00:00+00:00")
-    [row] = leaderboard.own_rows("sts", [later, result(80.0, STS[:5])])
-    assert list(row.values.values()) == [80.0] * 3 + [81.0] * 4
-    other = result(50.0, STS[:1], extra={"fingerprint": "translated"})
-    assert len(leaderboard.own_rows("sts", [later, result(80.0, STS[:5]), other])) == 2
-    assert len(leaderboard.own_rows("sts", [later, result(settings={"pooling": "cls"})])) == 2
-    assert leaderboard.own_rows("transfer", [later]) == []
 
 
 def test_a_part_of_a_board() -> None:
@@ -247,6 +237,30 @@ def test_results_are_kept_by_model_and_data(tmp_path: Path) -> None:
     document = json.loads(first.read_bytes())
     assert list(document)[:5] == ["model", "data", "tasks", "avg_sts", "avg_transfer"]
     assert (document["avg_sts"], document["avg_transfer"]) == (pytest.approx(81.0), None)
+
+
+def test_parts_of_one_evaluation_come_together(tmp_path: Path) -> None:
+    evaluations.save(tmp_path, result(80.0, STS[:5]))
+    evaluations.save(tmp_path, result(88.0, TRANSFER, "accuracy", extra={"mode": "full"}))
+    evaluations.save(tmp_path, result(81.0, STS[3:], made="2026-02-01T00:00:00+00:00"))
+    [one] = evaluations.kept(tmp_path).evaluations
+    assert list(one.tasks) == [*STS, *TRANSFER]
+    assert [one.value(task) for task in STS] == [80.0] * 3 + [81.0] * 4
+    assert len(list((tmp_path / "evaluations").iterdir())) == 1
+    for other in (
+        result(50.0, STS[:1], extra={"fingerprint": "translated"}, data="/other"),
+        result(81.0, settings={"pooling": "cls"}),
+        result(88.0, TRANSFER, "accuracy", extra={"mode": "fast"}),
+        result(81.0, identity="retrained"),
+    ):
+        evaluations.save(tmp_path, other)
+    assert len(evaluations.kept(tmp_path).evaluations) == 5
+    assert one in evaluations.kept(tmp_path).evaluations
+
+
+def test_a_transfer_figure_is_the_one_that_the_official_script_prints() -> None:
+    one = result(88.123, TRANSFER, "accuracy", extra={"printed": 88.12})
+    assert one.value("MR") == 88.12
 
 
 def test_a_damaged_result_is_named_and_stops_nothing(tmp_path: Path) -> None:

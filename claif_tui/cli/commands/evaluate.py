@@ -1,0 +1,143 @@
+"""``claif-tui evaluate``: score models on STS and transfer tasks."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from claif_tui.cli import diagnostics, output
+from claif_tui.cli.shared import json_option, project_folder, project_option
+from claif_tui.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from claif_tui.core.evaluations import Evaluation
+
+SUPERVISION = ("none", "ai", "human", "human+ai")
+
+
+@click.command("evaluate")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL|vectors:FILE...")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder of the evaluation data (SentEval's layout); claif-tui data check DIR says what it holds.",
+)
+@click.option(
+    "--tasks",
+    default="all",
+    show_default=True,
+    metavar="sts|transfer|all|TASK,…",
+    help="Tasks to score, as in sts or STS12,MR.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(("full", "fast")),
+    default="full",
+    show_default=True,
+    help="Protocol of the transfer tasks; papers report the full one.",
+)
+@click.option("--pooling", metavar="P", help="Another pooling than the model's own, as in cls_before_pooler.")
+@click.option("--max-seq-length", type=click.IntRange(3), metavar="N", help="Tokens kept of a text.")
+@click.option(
+    "--precision",
+    type=click.Choice(("fp32", "bf16", "fp16")),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the encoder.",
+)
+@click.option("--own-pooler", is_flag=True, help="The checkpoint keeps the trained head of cls as its pooler.")
+@click.option("--allow-pickle", is_flag=True, help="Read weights that are pickles; they can run code.")
+@click.option("--threads", type=click.IntRange(0), default=0, metavar="N", help="CPU threads.  [default: all]")
+@click.option(
+    "--name", metavar="NAME", help="Its name in the leaderboard.  [default: the run's or the folder's]"
+)
+@click.option("--backbone", metavar="NAME", help="State it where it is not known, as in bert-base.")
+@click.option("--supervision", type=click.Choice(SUPERVISION), help="State what it was trained with.")
+@json_option
+@project_option
+def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flags: Any) -> None:
+    """Score models: a folder, a run directory, the name of a run, a hub name, or vectors in a file.
+
+    Results are kept in evaluations/ of the project, part by part, and stand in the leaderboard; outside a project they
+    are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol.
+    """
+    from claif_tui.core.evaluating import EvaluationWish, evaluate
+    from claif_tui.core.evaluations import FOLDER, save
+    from claif_tui.core.store.project import DATABASE
+
+    folder = project_folder(project)
+    keeps = (folder / DATABASE).is_file()
+    if not keeps:
+        diagnostics.note(f"There is no project in {folder.absolute()}: the result is printed and not kept.")
+    if flags["name"] and len(models) > 1:
+        raise UsageError("--name names one model, and several are given", "Evaluate them one by one.")
+    wish = EvaluationWish(**flags)
+    results: list[Evaluation] = []
+    for model in models:
+        model = _of_run(folder, model)
+        with diagnostics.Bar(Path(model).name) as bar:
+            results.append(
+                evaluate(
+                    model,
+                    wish,
+                    progress=partial(_tell, bar, model),
+                    partial=(lambda one: save(folder, one)) if keeps else None,
+                )
+            )
+        if keeps:
+            diagnostics.note(f"kept in {folder / FOLDER}")
+    if as_json:
+        documents = [one.document() for one in results]
+        output.document(documents[0] if len(documents) == 1 else {"evaluations": documents})
+    else:
+        _show(results)
+
+
+def _tell(bar: diagnostics.Bar, model: str, done: int, total: int, what: str) -> None:
+    """Show a part as it begins: on the bar, or where there is none as a line."""
+    bar.update(done, total, what)
+    if not sys.stderr.isatty():
+        diagnostics.note(f"{Path(model).name}: {what} ({done + 1} of {total})")
+
+
+def _of_run(folder: Path, model: str) -> str:
+    """Take a word for a run of the project if there is one of that name, and no such folder here."""
+    run = folder / "runs" / model
+    if "/" not in model and not Path(model).exists() and (run / "run.json").is_file():
+        return str(run)
+    return model
+
+
+def _show(results: list[Evaluation]) -> None:
+    from claif_tui.core.leaderboard_formats import SHORT
+    from engine.tasks import STS, TASKS, TRANSFER
+
+    for tasks, title in ((STS, "STS, Spearman x100"), (TRANSFER, "Transfer, accuracy x100")):
+        chosen = [task for task in TASKS if task in tasks and any(task in one.tasks for one in results)]
+        if not chosen:
+            continue
+        output.line(title)
+        rows = [
+            (
+                one.name,
+                *(_figure(one.value(task)) for task in chosen),
+                _figure(one.average(tasks)),
+            )
+            for one in results
+        ]
+        head = ("model", *(SHORT.get(task, task) for task in chosen), "avg")
+        output.table(rows, head=head, right=tuple(range(1, len(head))))
+    for one in results:
+        for task, about in one.tasks.items():
+            if about.get("reason"):
+                output.line(f"{one.name}: {task} has no figure: {about['reason']}")
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

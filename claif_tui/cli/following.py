@@ -1,0 +1,135 @@
+"""Following a training run on the command line: its progress, and its end. The run itself is another process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from claif_tui.cli import diagnostics, output
+from claif_tui.core.errors import ClaifError
+
+if TYPE_CHECKING:
+    from claif_tui.core.runs import Progress, RunRow
+
+_LOOK_SECONDS = 0.2
+_ALIVE_SECONDS = 2.0
+
+
+def locate(project: Path, word: str) -> Path:
+    """Return the directory of a run, named as in ``runs list`` or by its path; raises ``UsageError``."""
+    from claif_tui.core import runs
+
+    if "/" in word:
+        return Path(word).absolute()
+    return runs.find(project.absolute(), word)
+
+
+def follow(path: Path, *, as_json: bool) -> int:
+    """Show a run's progress until it ends and return the command's exit code.
+
+    Ctrl-C ends the following, never the run. Raises ``ClaifError`` for a run that failed or died.
+    """
+    from claif_tui.core import runs
+
+    with runs.told():
+        follower = runs.Follower(path)
+        told, looked = 0, monotonic()
+        try:
+            with diagnostics.Bar(path.name) as bar:
+                while True:
+                    follower.poll()
+                    progress = follower.progress
+                    for warning in progress.warnings[told:]:
+                        diagnostics.warn(warning)
+                    told = len(progress.warnings)
+                    bar.update(progress.step, progress.total_steps, _numbers(progress))
+                    if progress.ended or monotonic() - looked > _ALIVE_SECONDS:
+                        looked = monotonic()
+                        # A run that was resumed just now has told the end of its earlier turn.
+                        if runs.row_of(path).state not in ("running", "stopping"):
+                            follower.poll()
+                            break
+                    sleep(_LOOK_SECONDS)
+        except (KeyboardInterrupt, diagnostics.Terminated):
+            diagnostics.note(f"The run goes on. Follow it: {again(path)}   Stop it: claif-tui runs stop {path}")
+            raise
+    return _ended(path, follower.progress, as_json)
+
+
+def again(path: Path) -> str:
+    """The command that follows a run."""
+    return f"claif-tui runs show {path} --follow"
+
+
+def document(row: RunRow) -> dict[str, object]:
+    """A run's line as plain data."""
+    best = None if row.best_step is None else {"step": row.best_step, "dev": row.best_dev}
+    return {
+        "name": row.name,
+        "path": str(row.path),
+        "state": row.state,
+        "why": row.why,
+        "system": row.system,
+        "model": row.model,
+        "step": row.step,
+        "total_steps": row.total,
+        "best": best,
+        "begun": row.begun or None,
+        "told": row.told,
+        "host": row.host,
+        "launcher": row.launcher,
+        "job": row.job,
+    }
+
+
+def _ended(path: Path, progress: Progress, as_json: bool) -> int:
+    """Say how a run ended, with its metrics as the one JSON document if they are asked for."""
+    from claif_tui.core import runs
+
+    detail = runs.show_at(path)
+    if not progress.ended or progress.ended == "failed":
+        raise _failure(path, progress, detail.row)
+    if as_json:
+        output.document({"run": path.name, "path": str(path), "state": detail.row.state, **detail.metrics})
+    else:
+        best = progress.best
+        score = f"; best dev {_score(best.dev)} at step {best.step:,}" if best else ""
+        output.line(
+            f"{path.name} {progress.ended} after {progress.step:,} of {progress.total_steps:,} steps{score}"
+        )
+        if best:
+            output.line(f"the best model: {path / 'checkpoints' / 'best'}")
+    if progress.ended == "stopped":
+        diagnostics.note(f"Go on with it: claif-tui train --resume --out {path}")
+        return 1
+    return 0
+
+
+def _failure(path: Path, progress: Progress, row: RunRow) -> ClaifError:
+    from claif_tui.core import runs
+
+    what = progress.message if progress.ended else f"{row.state}, without a word ({row.why})"
+    tail = runs.log_tail(path).strip().splitlines()[-3:]
+    said = f" It said: {' / '.join(line.strip() for line in tail)}" if tail and not progress.ended else ""
+    error = ClaifError(
+        f"{path.name} {'failed' if progress.ended else 'is'}: {what}{said}",
+        f"All of it: {path / 'stderr.log'}   Go on from its last checkpoint: claif-tui train --resume --out {path}",
+    )
+    error.title, error.exit_code = "Run", 1
+    return error
+
+
+def _numbers(progress: Progress) -> str:
+    parts = [] if progress.total_steps else ["loading"]
+    if progress.losses and progress.losses[-1][1] is not None:
+        parts.append(f"loss {progress.losses[-1][1]:.4f}")
+    if progress.scores:
+        parts.append(f"dev {_score(progress.scores[-1].dev)}")
+    if progress.best:
+        parts.append(f"best {_score(progress.best.dev)} at {progress.best.step:,}")
+    return "  ".join(parts)
+
+
+def _score(dev: float | None) -> str:
+    return "undefined" if dev is None else f"{dev:.2f}"

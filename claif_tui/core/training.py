@@ -1,0 +1,130 @@
+"""From what a user wants trained to settings and a plan: files, snapshots, steps. Runs are kept by ``runs``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claif_tui.core.engine_child import ask, require_train
+from claif_tui.core.errors import InputError, UsageError
+from claif_tui.core.runs import FOLDER, list_runs, told
+from claif_tui.core.store.project import DATABASE
+from engine.config import TrainConfig, from_json, from_mapping, read_toml, resolved, to_json
+
+RESUMABLE = ("stopped", "failed", "dead")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do. ``dev`` is the number of pairs of each dev set; ``remarks`` are sentences for people."""
+
+    rows: int
+    steps_per_epoch: int
+    total_steps: int
+    dev: Mapping[str, int]
+    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    dropped: Mapping[str, int]
+
+
+def configured(
+    file: Path | None, options: Mapping[str, object], *, project: Path, base: Path | None = None
+) -> TrainConfig:
+    """Return the settings of a file (TOML, or the config.json of a run) with ``options`` over them.
+
+    Paths in the file count from its folder, those in ``options`` from ``base`` (default: where this process stands);
+    ``data`` may also be the beginning of a snapshot's id. Raises ``ClaifError`` naming the file or the setting.
+    """
+    here = base or Path.cwd()
+    values: dict[str, Any] = {}
+    places: dict[str, Path] = {}
+    if file is not None:
+        values = _read(file)
+        places = dict.fromkeys(values, file.absolute().parent)
+    values |= options
+    places |= dict.fromkeys(options, here)
+    with told():
+        for name in ("dev", "out", "model", "mask_model"):
+            if isinstance(values.get(name), str) and values[name]:
+                probe = resolved(TrainConfig(**{name: values[name]}), places[name])
+                values[name] = getattr(probe, name)
+        config = from_mapping(values)
+    if not config.data:
+        raise UsageError("there is no training data", "Name a file or a snapshot: --data FILE|SNAPSHOT")
+    data = find_data(config.data, places["data"], project)
+    with told():
+        return from_mapping({**values, "data": str(data)})
+
+
+def find_data(word: str, base: Path, project: Path) -> Path:
+    """Return the absolute path of training data: a file or folder, else the snapshot whose id begins with ``word``."""
+    path = (base / Path(word).expanduser()).absolute()
+    if path.exists():
+        return path
+    if "/" in word or not (project / DATABASE).is_file():
+        raise InputError(f"{path} does not exist", "Name a training file or a snapshot.")
+    from claif_tui.core.snapshot import SnapshotError, find
+
+    snapshot = find(project, word)
+    if snapshot.problem:
+        raise SnapshotError(f"snapshot {snapshot.id}: {snapshot.problem}", "Make it again, or restore it.")
+    return snapshot.path.absolute()
+
+
+def place_for(project: Path, config: TrainConfig) -> Path:
+    """Return the folder that a run belongs to; ``UsageError`` where there is neither a project nor ``out``."""
+    if (project / DATABASE).is_file():
+        return project.absolute()
+    if not config.out:
+        raise UsageError(
+            f"there is no project in {project.absolute()}",
+            "Name one with -P, make one with claif-tui init, or say where the run goes: --out DIR",
+        )
+    return Path.cwd()
+
+
+def planned(config: TrainConfig) -> Plan:
+    """Read the data as the run would, and return what it would do; takes seconds, and raises what it would refuse."""
+    require_train("training")
+    found = ask("engine.plan", (), given=to_json(config))
+    report = found["report"]
+    return Plan(
+        rows=found["rows"],
+        steps_per_epoch=found["steps_per_epoch"],
+        total_steps=found["total_steps"],
+        dev={name: about["pairs"] for name, about in found["dev"].items()},
+        remarks=tuple(report["guesses"]),
+        warnings=tuple(report["warnings"]),
+        dropped=report["dropped"],
+    )
+
+
+def resumable(project: Path) -> Path:
+    """Return the newest run of a project that can go on; ``UsageError`` if there is none."""
+    rows = list_runs(project)
+    for row in rows:
+        if row.state in RESUMABLE:
+            return row.path
+    states = ", ".join(f"{row.name} {row.state}" for row in rows[:5]) or "it has no runs"
+    raise UsageError(f"no run in {project / FOLDER} can be resumed ({states})", "Name one: --resume --out DIR")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the settings that a file names, checked."""
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}", "Check the name and the permissions."
+        ) from None
+    with told():
+        if file.suffix == ".json":
+            from_json(text, str(file))
+            found: dict[str, Any] = json.loads(text)
+            return found
+        read_toml(file)
+        return tomllib.loads(text.decode())
