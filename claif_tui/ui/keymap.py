@@ -65,6 +65,12 @@ def _later(name: str) -> Callable[[], Screen[Any]]:
     return load
 
 
+def _evaluate() -> Screen[Any]:
+    from claif_tui.ui.screens.evaluate import EvaluateScreen
+
+    return EvaluateScreen()
+
+
 def _settings() -> Screen[Any]:
     from claif_tui.ui.screens.settings import SettingsScreen
 
@@ -79,7 +85,7 @@ PLACES: tuple[Place, ...] = (
     Place(key="5", name="review", title="Review", short="Review", load=_review),
     Place(key="6", name="rate", title="Rate", short="Rate", load=_later("rate")),
     Place(key="7", name="train", title="Train", short="Train", load=_later("train")),
-    Place(key="8", name="evaluate", title="Evaluate", short="Eval", load=_later("evaluate")),
+    Place(key="8", name="evaluate", title="Evaluate", short="Eval", load=_evaluate),
     Place(key="9", name="settings", title="Settings", short="Set", load=_settings),
 )
 

@@ -1,4 +1,4 @@
-"""Rate, Train and Evaluate until they are built: what will be here, and what to do today instead."""
+"""Rate and Train until they are built: what will be here, and what to do today instead."""
 
 from __future__ import annotations
 
@@ -23,12 +23,6 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
         "that outlives this app.",
         "Until then: `claif-tui export --format sentence-transformers --out pairs.jsonl` writes the accepted "
         "pairs with their scores, ready for a CosineSimilarityLoss; `--format dino` writes the official form.",
-    ),
-    "evaluate": (
-        "Evaluate · comes next",
-        "STS and transfer tasks for trained encoders, beside the rows of the papers, with confidence intervals.",
-        "Until then: export the data, train elsewhere, and evaluate with your own script; the export's manifest "
-        "names the recipe, the seeds and the funnel, so that the result can be traced.",
     ),
 }
 
