@@ -46,9 +46,7 @@ class _Faulty(Encoder):
         places = torch.arange(len(template), device=lengths.device)
         moved = (places >= len(template.before)) * distinct.unsqueeze(1)
         ids = torch.tensor(template.around(()), device=lengths.device).expand(len(distinct), -1)
-        output = self.model(
-            input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=places + moved
-        )
+        output = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=places + moved)
         return pools.full(output.last_hidden_state[:, -template.mask_from_end])[row]
 
 

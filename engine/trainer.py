@@ -189,7 +189,9 @@ class Trainer:
         ids = self._examples.batch(batch.rows).get("pair_id", batch.rows.tolist())
         rows = ", ".join(map(str, ids[:32]))
         more = f" and {len(batch) - 32} more" if len(batch) > 32 else ""
-        named = "by pair_id" if "pair_id" in self._examples.columns else "counted from 0 among the training rows"
+        named = (
+            "by pair_id" if "pair_id" in self._examples.columns else "counted from 0 among the training rows"
+        )
         half = "set precision to fp32" if self._config.precision != "fp32" else "lower lr or lengthen warmup"
         return RunError(
             f"{what} at step {step} is {value}: the model was left as it was before it. Rows of the batch "

@@ -90,7 +90,7 @@ def _missing(error: ImportError) -> RunError:
 def _explained(error: Exception) -> EngineError:
     """What can be said of an error that nobody foresaw, under its own type's name."""
     kind, said = type(error).__name__, str(error).strip() or "no message"
-    if kind == "OutOfMemoryError" or isinstance(error, MemoryError):
+    if kind == "OutOfMemoryError" or isinstance(error, MemoryError) or "not enough memory" in said:
         return RunError(
             f"memory is full: {said.splitlines()[0]}",
             "Set gradient_accumulation (in-batch losses: with gradient_cache), or lower batch_size or "
@@ -101,15 +101,14 @@ def _explained(error: Exception) -> EngineError:
 
 def _failed(run: Run, error: EngineError, kind: str = "") -> int:
     with suppress(RunError, ValueError):  # a full disk, or a run that had ended already
-        run.events.write(
-            "failed", type=kind or type(error).__name__, message=error.message, hint=error.hint
-        )
+        run.events.write("failed", type=kind or type(error).__name__, message=error.message, hint=error.hint)
     return _refused(error)
 
 
 def _refused(error: EngineError) -> int:
     """Say what is wrong in one line, which whoever started the process may show; returns the exit code."""
-    sys.stderr.write(f"{error.message} {error.hint}".strip() + "\n")
+    parts = [f"{error.message.rstrip('.')}.", error.hint] if error.hint else [error.message]
+    sys.stderr.write(" ".join(" ".join(parts).split()) + "\n")
     return error.exit_code
 
 

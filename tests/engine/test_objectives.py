@@ -10,7 +10,7 @@ import torch
 from engine import losses, objectives
 from engine.config import OBJECTIVES, TrainConfig, preset
 from engine.data import read
-from engine.encoder import Encoder
+from engine.encoder import Encoder, load
 from engine.errors import ConfigError, DataError, ModelError
 from engine.gradients import Gradients
 from engine.objectives import Batch, Learner
@@ -97,10 +97,8 @@ def test_triplets_put_positives_before_hard_negatives(bert: Path, tmp_path: Path
     elif system == "clhaif":
         expected = losses.soft_info_nce(cosines, torch.tensor(found["score"]), 0.05)
     else:
-        frozen = objectives.load(str(bert), pooling="cls_before_pooler")
-        raw = [
-            torch.from_numpy(frozen.encode(found[n])) for n in ("sentence1", "sentence2", "hard_negative")
-        ]
+        frozen = load(str(bert), pooling="cls_before_pooler")
+        raw = [torch.from_numpy(frozen.encode(found[n])) for n in ("sentence1", "sentence2", "hard_negative")]
         keep = losses.cosine_matrix(raw[0], torch.cat(raw[1:]))
         expected = losses.masked_info_nce(cosines, keep, 0.05, threshold=0.5)
         assert float(expected) != pytest.approx(float(losses.info_nce(cosines, 0.05)), abs=1e-4)
@@ -129,7 +127,7 @@ def test_prompt_twins_stand_in_two_templates_and_labelled_sides_in_one(bert: Pat
     _, learner, batch = made(bert, lines(tmp_path / "wiki.txt", 4), "promptbert-unsup")
     assert isinstance(learner.encoder, Encoder)
     first, second = (learner.encoder.tokenizer.decode(side[0]) for side in batch.texts)
-    assert "of \"" in first.replace("“", '"') and ': "' in second
+    assert 'of "' in first.replace("“", '"') and ': "' in second
     _, learner, batch = made(bert, triplets(tmp_path / "t.csv", 4), "promptbert-sup")
     assert len(batch.texts) == 3
     for side in batch.texts:
@@ -162,7 +160,9 @@ def test_parts_add_up_to_the_whole_batch(bert: Path, tmp_path: Path, system: str
     same(found, whole[1], tolerance)
     # A last batch that the parts do not divide: 5 rows in parts of two.
     rest = next(batch.parts(5))
-    assert gradients(learner, parts, rest)[0] == pytest.approx(gradients(learner, config, rest)[0], abs=tolerance)
+    assert gradients(learner, parts, rest)[0] == pytest.approx(
+        gradients(learner, config, rest)[0], abs=tolerance
+    )
 
 
 @pytest.mark.parametrize("system", ["simcse-sup", "clhaif", "multicsr", "simcse-unsup-bert", "official-syncse"])
@@ -243,7 +243,10 @@ def test_prompt_bert_compat_moves_positions_and_denoises_the_dev_score(roberta: 
         ["two dogs"], for_test=True
     )
     assert right.encoder.prompt is not None and wrong.encoder.prompt is not None
-    template, lengths = right.encoder.prompt.template(0), torch.tensor([len(right.encoder.prompt.template(0)) + 3])
+    template, lengths = (
+        right.encoder.prompt.template(0),
+        torch.tensor([len(right.encoder.prompt.template(0)) + 3]),
+    )
     ours = right.encoder._template_states(template, lengths)
     theirs = wrong.encoder._template_states(template, lengths)
     assert not torch.allclose(ours, theirs, atol=1e-3)

@@ -1,4 +1,4 @@
-"""``python -m engine train`` with something that happens to it before a step: ``… training_child WHAT STEP RUN [--resume]``.
+"""``python -m engine train`` to which something happens: ``… training_child WHAT STEP RUN [--resume]``.
 
 WHAT is ``kill`` (SIGKILL), ``term`` (SIGTERM) or ``full`` (no file may grow beyond 50 kB from then on). A state is kept
 after every step.
@@ -36,12 +36,12 @@ def happen(what: str) -> None:
 
 def main(what: str, at: int, run: str, *flags: str) -> int:
     trainer.SAVE_SECONDS, trainer.SAVE_SHARE = 0.0, 1e9
-    step = trainer.Trainer._step
+    own = trainer.Trainer._step
 
-    def before(self: trainer.Trainer, number: int, batch: Batch) -> None:
-        if number == at:
+    def before(self: trainer.Trainer, step: int, batch: Batch) -> None:
+        if step == at:
             happen(what)
-        step(self, number, batch)
+        own(self, step, batch)
 
     trainer.Trainer._step = before  # type: ignore[method-assign]
     sys.argv = ["engine", "train", "--run", run, *flags]

@@ -87,10 +87,18 @@ def run(
 ) -> list[dict[str, Any]]:
     """Train in this process; returns all events of the run."""
     config = replace(config, out=str(path))
+    if resume:
+        _bury(path)
     taken = rundir.claim(path, config, resume=resume)
     with taken.events:
         trainer.train(taken, config, signalled)
     return events(path)
+
+
+def _bury(path: Path) -> None:
+    """Let the process that had the run be gone: here it is this one."""
+    file = path / rundir.RUN
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "started": "long ago"}), "utf-8")
 
 
 def events(path: Path) -> list[dict[str, Any]]:
