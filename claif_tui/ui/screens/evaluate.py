@@ -13,15 +13,30 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
+from claif_tui.core.leaderboard_formats import SHORT
+from claif_tui.core.reference import TASKS, Kind
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifScreen
+from claif_tui.ui.jobs import LIVE, Job
 from claif_tui.ui.screens.evaluate_rows import ScoreTable
-from claif_tui.ui.screens.evaluate_table import AVERAGE, Line, Table, View, read, signature
+from claif_tui.ui.screens.evaluate_table import (
+    AVERAGE,
+    DIFFERENCE,
+    MODEL,
+    NEWEST,
+    Line,
+    Table,
+    View,
+    read,
+    signature,
+)
 from claif_tui.ui.screens.evaluate_text import details, plain_row, row_text
 from claif_tui.ui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from claif_tui.ui.screens.evaluate_job import EvaluateJob
 
 LOOK_SECONDS = 2.0
 """How often results that another process keeps are looked for: they are files, not rows of the database."""
@@ -46,13 +61,18 @@ class EvaluateScreen(ClaifScreen):
     )
     BINDINGS = [
         Binding(
-            "T",
-            "transfer",
-            "Transfer",
-            key_display="T",
-            id="evaluate.transfer",
-            tooltip="STS or transfer tasks",
+            "v", "evaluate", "Evaluate", id="evaluate.run", tooltip="Score a model in a process of its own"
         ),
+        Binding("x", "stop", "Stop", id="evaluate.stop", tooltip="Stop the evaluation; what is scored stays"),
+        Binding("s", "sort", "Sort", id="evaluate.sort", tooltip="By average, Δ, name, age or a task"),
+        Binding(
+            "b", "backbone", "Backbone", id="evaluate.backbone", tooltip="Only rows of one backbone, or all"
+        ),
+        Binding("T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS or transfer tasks"),
+        Binding(
+            "c", "against", "Compare", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
+        ),
+        Binding("o", "export", "Export", id="evaluate.export", tooltip="Write these rows as md, csv or tex"),
         Binding(
             "enter", "details", "Details", show=False, id="evaluate.details", tooltip="Every figure of the row"
         ),
@@ -64,7 +84,8 @@ class EvaluateScreen(ClaifScreen):
         self._table: Table | None = None
         self._ids: dict[str, int] = {}
         self._files: tuple[tuple[str, int, int], ...] = ()
-        self._goal = ""
+        self._to_newest = False
+        self._data = ""
 
     def body(self) -> ComposeResult:
         """The table with its head; below it the row."""
@@ -84,6 +105,9 @@ class EvaluateScreen(ClaifScreen):
         """Look for results of other processes now and then."""
         super().on_mount()
         self.query_one(ScoreTable).focus()
+        self.shell.jobs.listen(self._job_changed)
+        for job in self.shell.jobs.live("evaluate"):
+            self._job_changed(job)
         self.set_interval(LOOK_SECONDS, self._look)
 
     # -- data --------------------------------------------------------------------------------------------
@@ -127,10 +151,10 @@ class EvaluateScreen(ClaifScreen):
         rows = self.query_one(ScoreTable)
         first = not rows.count
         rows.fill(table.board.tasks, table.lines)
-        goal = self._goal or (table.newest if first else "")
+        goal = table.newest if first or self._to_newest else ""
+        self._to_newest = False
         found = next((line.id for line in table.lines if goal and line.entry.row.id == goal), None)
         if found is not None:
-            self._goal = ""
             rows.move_to_id(found)
             self.call_after_refresh(rows.move_to_id, found)  # now there is room to scroll
         self._show_row(rows.current)
@@ -142,6 +166,7 @@ class EvaluateScreen(ClaifScreen):
             return
         parts = [TITLES[self._view.kind], f"{len(table.lines)} rows"]
         parts += [f"backbone {self._view.backbone}"] if self._view.backbone else []
+        parts += [f"by {_sort_name(self._view.sort)}"] if self._view.sort != AVERAGE else []
         parts += [f"Δ to {self._view.against}"] if self._view.against else []
         panel = self.query_one("#table-panel")
         panel.border_title = safe.line(" · ".join(parts))
@@ -169,17 +194,149 @@ class EvaluateScreen(ClaifScreen):
         panel.border_title = safe.line(f"◆ ours · {row.system}" if row.ours else f"{row.system} · {row.id}")
         text.update(row_text(line, self._table))
 
-    # -- keys --------------------------------------------------------------------------------------------
+    # -- which rows, in which order ----------------------------------------------------------------------
+
+    def _look_at(self, view: View) -> None:
+        self._view = view
+        self.reload()
 
     def action_transfer(self) -> None:
         """Show the other kind of tasks."""
-        kind = "transfer" if self._view.kind == "sts" else "sts"
-        sort = self._view.sort
-        known = self._table is not None and sort in self._table.board.tasks
-        self._view = replace(self._view, kind="transfer" if kind == "transfer" else "sts")
-        if known:
-            self._view = replace(self._view, sort=AVERAGE)
+        kind: Kind = "transfer" if self._view.kind == "sts" else "sts"
+        by_task = self._view.sort in TASKS[self._view.kind]
+        self._look_at(replace(self._view, kind=kind, sort=AVERAGE if by_task else self._view.sort))
+
+    def action_backbone(self) -> None:
+        """Show the rows of the next backbone, or all."""
+        if self._table is not None:
+            offered = (None, *self._table.backbones)
+            at = offered.index(self._view.backbone) if self._view.backbone in offered else 0
+            self._look_at(replace(self._view, backbone=offered[(at + 1) % len(offered)]))
+
+    def action_against(self) -> None:
+        """Compare ours with the row under the cursor, or with the best like row again."""
+        line = self.query_one(ScoreTable).current
+        if line is None:
+            return
+        row = line.entry.row
+        if row.ours and not self._view.against:
+            self.shell.say("c on a row of the papers compares your results with it.")
+            return
+        chosen = "" if row.ours or row.id == self._view.against else row.id
+        self.shell.say(
+            f"Δ is against {row.system} ({row.id})." if chosen else "Δ is against the best like row."
+        )
+        self._look_at(replace(self._view, against=chosen))
+
+    def action_sort(self) -> None:
+        """Choose the order of the rows."""
+        self.ask(self._sort, description="sort")
+
+    async def _sort(self) -> None:
+        from claif_tui.ui.dialogs import Choice, ChooseModal
+
+        choices = [
+            Choice(key="a", value=AVERAGE, label="average"),
+            Choice(key="d", value=DIFFERENCE, label="Δ", meaning="our rows first, the best difference on top"),
+            Choice(key="n", value=NEWEST, label="newest", meaning="our rows first, the last made on top"),
+            Choice(key="m", value=MODEL, label="model", meaning="by name"),
+        ]
+        for number, task in enumerate(TASKS[self._view.kind], 1):
+            choices.append(Choice(key=str(number), value=task, label=SHORT.get(task, task)))
+        answer = await self.app.push_screen_wait(ChooseModal("Sort", "Order the rows by", choices))
+        if answer:
+            self._look_at(replace(self._view, sort=answer))
+
+    # -- evaluating --------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Stopping is offered while an evaluation is at work."""
+        if action == "stop":
+            return self._job() is not None
+        return super().check_action(action, parameters)
+
+    def action_evaluate(self) -> None:
+        """Choose a model and data, and score it."""
+        self.ask(self._evaluate, description="evaluate a model")
+
+    async def _evaluate(self) -> None:
+        from claif_tui.core.engine_child import require_train
+        from claif_tui.ui.screens.evaluate_job import EvaluateJob
+        from claif_tui.ui.screens.evaluate_wish import Asked, EvaluateModal, offers
+
+        await self.loaded()
+        folder = self.folder
+        if folder is None:
+            self.shell.say("No project is open: press 1 to open or make one.", severity="warning")
+            return
+        if self._job() is not None:
+            self.shell.say("An evaluation is running: wait for it, or x stops it.", severity="warning")
+            return
+        await self.shell.background(partial(require_train, "evaluating a model"))
+        offered = await self.shell.background(partial(offers, folder))
+        data = self._data or (self._table.data if self._table is not None else "")
+        asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data))
+        if asked is not None:
+            self._data = str(asked.wish.data)
+            self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title))
+
+    def action_stop(self) -> None:
+        """Stop the evaluation."""
+        job = self._job()
+        if job is None:
+            self.shell.say("No evaluation is running.")
+        else:
+            job.stop()
+
+    def _job(self) -> EvaluateJob | None:
+        live = self.shell.jobs.live("evaluate")
+        return cast("EvaluateJob", live[0]) if live else None
+
+    def _job_changed(self, job: Job) -> None:
+        if job.kind != "evaluate" or not self.is_attached:
+            return
+        running = job.state in LIVE
+        line = self.query_one("#progress", Static)
+        if running != line.has_class("-on"):
+            line.set_class(running, "-on")
+            self.refresh_bindings()
+        if running:
+            line.update(_progress(cast("EvaluateJob", job)))
+            return
+        self._to_newest = job.state == "done" and bool(job.message)
+        if self._to_newest:
+            self.shell.say(job.message)
         self.reload()
+
+    # -- taking along ------------------------------------------------------------------------------------
+
+    def action_export(self) -> None:
+        """Write the rows that are shown."""
+        self.ask(self._export, description="export the results")
+
+    async def _export(self) -> None:
+        from claif_tui.ui.dialogs import Choice, ChooseModal, ConfirmModal
+        from claif_tui.ui.screens.evaluate_export import FORMS, target, write
+
+        await self.loaded()
+        folder, table, view = self.folder, self._table, self._view
+        if folder is None or table is None:
+            self.shell.say("No project is open: press 1 to open or make one.", severity="warning")
+            return
+        choices = [Choice(key=form[0], value=form, label=words) for form, (words, _) in FORMS.items()]
+        question = (
+            f"{TITLES[view.kind]}: these {len(table.lines)} rows, in this order, into the project's exports."
+        )
+        form = await self.app.push_screen_wait(ChooseModal("Export", question, choices))
+        if not form:
+            return
+        path = target(folder, table.board, view.backbone, form)
+        exists = await self.shell.background(path.exists)
+        question = f"{path.name} exists already. Replace it?"
+        if exists and not await self.app.push_screen_wait(ConfirmModal("Export", question, yes="Replace")):
+            return
+        await self.shell.background(partial(write, table.board, path, form))
+        self.shell.say(f"{len(table.lines)} rows written to {path}.")
 
     @on(RowList.Selected)
     def _selected(self) -> None:
@@ -202,6 +359,10 @@ class EvaluateScreen(ClaifScreen):
         return None if line is None or self._table is None else ("the row", plain_row(line, self._table))
 
 
+def _sort_name(key: str) -> str:
+    return "Δ" if key == DIFFERENCE else SHORT.get(key, key)
+
+
 def _notice(table: Table, project: bool) -> safe.Content:
     rows: list[safe.Part] = [safe.line(f"! {problem}", "$text-warning") for problem in table.problems]
     if not project:
@@ -213,3 +374,15 @@ def _notice(table: Table, project: bool) -> safe.Content:
             ("None of your results stands here: T shows the other tasks, b other backbones.", "$text-primary")
         )
     return safe.lines(*rows)
+
+
+def _progress(job: EvaluateJob) -> safe.Content:
+    done, total = job.progress.done, job.progress.total
+    part = f" · part {done + 1} of {total}" if total else ""
+    minutes, seconds = divmod(int(job.seconds), 60)
+    return safe.join(
+        ("■ stopping " if job.state == "stopping" else "▶ ", "bold $primary"),
+        (job.title, "bold"),
+        f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}",
+        ("   x stops", "$text-primary"),
+    )

@@ -1,4 +1,4 @@
-"""The table of results: one line a model, its name always in sight, columns that are turned sideways. No data access."""
+"""The table of results: one line a model, its name always in sight; columns turn sideways. No data access."""
 
 from __future__ import annotations
 

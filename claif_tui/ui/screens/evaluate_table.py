@@ -83,7 +83,8 @@ class Layout:
 
     def shown(self, first: int) -> tuple[Column, ...]:
         """Return the columns that fit, from the ``first`` on; half a figure is none."""
-        found, used = [], 0
+        found: list[Column] = []
+        used = 0
         for column in self.columns[first:]:
             used += column.width
             if used > self.room and found:

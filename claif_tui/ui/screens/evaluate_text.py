@@ -1,4 +1,4 @@
-"""What is said of one row: why its figures may or may not be compared, where they come from, every figure. No widget."""
+"""What is said of one row: whether it may be compared, where it comes from, every figure of it. No widget."""
 
 from __future__ import annotations
 
