@@ -1,6 +1,6 @@
 """What each objective learns from: the columns it reads, how they become vectors, its loss. No loop, no optimiser.
 
-A new objective is one entry of ``OBJECTIVES``, with its loss in ``engine.losses``.
+A new objective is one entry of ``OBJECTIVES``, with its loss in ``engine.losses`` and its needs in ``engine.columns``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import losses
-from engine.config import IN_BATCH, TrainConfig
-from engine.data import Examples
+from engine.columns import columns as columns
+from engine.columns import in_batch as in_batch
+from engine.columns import unused as unused
+from engine.config import TrainConfig
 from engine.encoder import PRECISIONS, CrossEncoder, Encoder, load, load_cross
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError
 from engine.masked_words import MaskedWords
 from engine.prompt_faults import NAME as PROMPT_BERT
 from engine.prompt_faults import reproduce
@@ -73,11 +75,9 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """A loss, and what it asks of the data: ``scored`` a score, ``negatives`` that it can use hard negatives."""
+    """A loss; what it asks of the data stands in ``engine.columns``, which is read before torch is."""
 
     loss: Callable[[Given, TrainConfig], Tensor]
-    scored: bool = False
-    negatives: bool = False
 
 
 def similarities(vectors: Sequence[Tensor]) -> Tensor:
@@ -122,41 +122,13 @@ def _masked_infonce(given: Given, config: TrainConfig) -> Tensor:
 
 
 OBJECTIVES = {
-    "mse": Objective(loss=_mse, scored=True),
-    "cross": Objective(loss=_cross, scored=True),
-    "infonce": Objective(loss=_infonce, negatives=True),
-    "soft-infonce": Objective(loss=_soft_infonce, scored=True, negatives=True),
-    "masked-infonce": Objective(loss=_masked_infonce, negatives=True),
+    "mse": Objective(loss=_mse),
+    "cross": Objective(loss=_cross),
+    "infonce": Objective(loss=_infonce),
+    "soft-infonce": Objective(loss=_soft_infonce),
+    "masked-infonce": Objective(loss=_masked_infonce),
 }
 """Every objective of ``engine.config.OBJECTIVES``."""
-
-
-def columns(config: TrainConfig, examples: Examples) -> tuple[str, ...]:
-    """The text columns that are encoded, the anchor first; ``DataError`` names a column that the data lack."""
-    objective, there = OBJECTIVES[config.objective], examples.columns
-    wanted = ["sentence1"] if config.twins else ["sentence1", "sentence2"]
-    needed = [*wanted, *(["score"] if objective.scored else [])]
-    if missing := [name for name in needed if name not in there]:
-        raise DataError(
-            f"{examples.report.path}: its rows have no {' and no '.join(missing)}, which objective "
-            f"{config.objective} learns from (they have {', '.join(there)})",
-            "Choose a system that fits the data, or other data.",
-        )
-    negatives = objective.negatives and not config.twins and "hard_negative" in there
-    if config.hard_negative_weight and not negatives:
-        raise ConfigError(
-            f"hard_negative_weight is {config.hard_negative_weight:g}, but {examples.report.path} has no hard "
-            "negative in every row",
-            "Set it to 0, or name data of triplets.",
-        )
-    return (*wanted, *(["hard_negative"] if negatives else []))
-
-
-def unused(config: TrainConfig, examples: Examples) -> list[str]:
-    """The columns with content that this objective passes over."""
-    used = {*columns(config, examples), *(["score"] if OBJECTIVES[config.objective].scored else [])}
-    known = ("sentence2", "hard_negative", "score")
-    return [name for name in known if name in examples.columns and name not in used]
 
 
 class Learner(nn.Module):  # type: ignore[misc]
@@ -284,8 +256,3 @@ def _set_dropout(encoder: nn.Module, dropout: float) -> None:
         )
     for layer in layers:
         layer.p = dropout
-
-
-def in_batch(config: TrainConfig) -> bool:
-    """Whether the objective contrasts a row with the rest of its batch."""
-    return config.objective in IN_BATCH

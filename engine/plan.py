@@ -10,10 +10,10 @@ import sys
 from typing import Any
 
 from engine.batches import Order
+from engine.columns import columns, in_batch
 from engine.config import TrainConfig, from_json
 from engine.data import read
 from engine.errors import EngineError
-from engine.objectives import columns, in_batch
 from engine.selection import choose
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from engine import data
 from engine.config import TrainConfig
 from engine.data import Examples
 from engine.datafiles.splits import STSB_TEST_ROWS, refusal
-from engine.encoder import CrossEncoder, Encoder
 from engine.errors import ConfigError, DataError
 from engine.evaluate.dev import read_dev, read_pairs
 from engine.evaluate.pairs import Pairs
 from engine.evaluate.sts import dev_score
 from engine.stats import Correlation, spearman
+
+if TYPE_CHECKING:
+    from engine.encoder import CrossEncoder, Encoder
 
 _STSB_DEV = "sts-dev.csv"
 _DATA_HINT = "Name one with dev: STS-B's sts-dev.csv, or the folder of the evaluation data."
@@ -44,6 +46,8 @@ class Selection:
 
     def score(self, encoder: Encoder | CrossEncoder, precision: str) -> DevScore:
         """Score a model, dropout off."""
+        from engine.encoder import CrossEncoder  # what else is here is needed before torch is
+
         found, details = {}, {}
         for name, pairs in self.sets.items():
             if isinstance(encoder, CrossEncoder):

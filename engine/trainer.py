@@ -21,12 +21,13 @@ import torch
 from engine import card, resume
 from engine.batches import Ahead, Order, Rows
 from engine.checkpoint import save_cross_encoder, save_sentence_transformer
+from engine.columns import SCORED
 from engine.config import TrainConfig, digest
 from engine.data import Examples, read
 from engine.encoder import CrossEncoder
 from engine.errors import RunError
 from engine.gradients import Gradients
-from engine.objectives import OBJECTIVES, Batch, Learner, build, columns, in_batch, unused
+from engine.objectives import Batch, Learner, build, columns, in_batch, unused
 from engine.optimiser import Optimiser
 from engine.rundir import Run, read_metrics
 from engine.schedule import Counting, evaluation_steps
@@ -168,7 +169,7 @@ class Trainer:
     def _batch(self, step: int) -> Batch:
         rows: Rows = self._order.at(step)
         found = self._examples.batch(rows)
-        scored = OBJECTIVES[self._config.objective].scored
+        scored = self._config.objective in SCORED
         return self._learner.tokenise(
             rows, [found[name] for name in self._columns], found["score"] if scored else None
         )

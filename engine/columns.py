@@ -1,0 +1,45 @@
+"""What each objective asks of the data's columns, so that a run can be planned before anything is loaded. No torch."""
+
+from __future__ import annotations
+
+from engine.config import IN_BATCH, TrainConfig
+from engine.data import Examples
+from engine.errors import ConfigError, DataError
+
+SCORED = ("mse", "cross", "soft-infonce")
+"""Objectives that learn from a score."""
+NEGATIVES = IN_BATCH
+"""Objectives that can use hard negatives."""
+
+
+def columns(config: TrainConfig, examples: Examples) -> tuple[str, ...]:
+    """The text columns that are encoded, the anchor first; ``DataError`` names a column that the data lack."""
+    there = examples.columns
+    wanted = ["sentence1"] if config.twins else ["sentence1", "sentence2"]
+    needed = [*wanted, *(["score"] if config.objective in SCORED else [])]
+    if missing := [name for name in needed if name not in there]:
+        raise DataError(
+            f"{examples.report.path}: its rows have no {' and no '.join(missing)}, which objective "
+            f"{config.objective} learns from (they have {', '.join(there)})",
+            "Choose a system that fits the data, or other data.",
+        )
+    negatives = config.objective in NEGATIVES and not config.twins and "hard_negative" in there
+    if config.hard_negative_weight and not negatives:
+        raise ConfigError(
+            f"hard_negative_weight is {config.hard_negative_weight:g}, but {examples.report.path} has no hard "
+            "negative in every row",
+            "Set it to 0, or name data of triplets.",
+        )
+    return (*wanted, *(["hard_negative"] if negatives else []))
+
+
+def unused(config: TrainConfig, examples: Examples) -> list[str]:
+    """The columns with content that this objective passes over."""
+    used = {*columns(config, examples), *(["score"] if config.objective in SCORED else [])}
+    known = ("sentence2", "hard_negative", "score")
+    return [name for name in known if name in examples.columns and name not in used]
+
+
+def in_batch(config: TrainConfig) -> bool:
+    """Whether the objective contrasts a row with the rest of its batch."""
+    return config.objective in IN_BATCH

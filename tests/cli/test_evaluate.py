@@ -1,0 +1,126 @@
+"""``claif-tui evaluate`` and ``data check`` with the real engine on the real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from claif_tui.core import evaluating
+from claif_tui.core.engine_child import ask
+from claif_tui.core.evaluating import EvaluationWish
+from engine.tasks import STS
+from tests.cli.conftest import Cli
+
+pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("transformers", reason="needs the train extra")
+
+
+def vectors(data: Path, place: Path) -> Path:
+    """Random vectors for the sentences of STS16."""
+    texts: set[str] = set()
+    for file in sorted((data / "senteval" / "STS" / "STS16-en-test").glob("STS.input.*.txt")):
+        for line in file.read_bytes().decode().split("\n"):
+            texts |= {" ".join(cell.split()) for cell in line.split("\t")[:2]}
+    ordered = sorted(texts)
+    made = np.random.default_rng(0).normal(size=(len(ordered), 4)).astype(np.float32)
+    np.savez(place, texts=np.array(ordered), vectors=made)
+    return place
+
+
+def test_a_file_of_vectors_is_scored_kept_and_ranked(
+    project: Path, tmp_path: Path, data_dir: Path, cli: Cli
+) -> None:
+    file = vectors(data_dir, tmp_path / "mine.npz")
+    words = ("evaluate", f"vectors:{file}", "-P", project, "--data", data_dir, "--tasks", "STS16")
+    done = cli(*words, "--backbone", "bert-base", "--supervision", "ai", "--json")
+    assert done.code == 0, done.err
+    doc = done.doc
+    assert {"model", "data", "tasks", "avg_sts", "avg_transfer"} <= set(doc)
+    assert set(doc["tasks"]) == {"STS16"}
+    assert doc["tasks"]["STS16"]["n"] == 1186
+    assert abs(doc["tasks"]["STS16"]["spearman"]) < 15
+    assert (doc["avg_sts"], doc["avg_transfer"], doc["scorer"]) == (None, None, "bi-encoder")
+    assert len(list((project / "evaluations").iterdir())) == 1
+    [row] = cli("leaderboard", "-P", project, "--ours", "--json").doc["rows"]
+    assert (row["system"], row["backbone"], row["supervision"]) == ("mine", "bert-base", "ai")
+    assert row["values"]["STS16"] == doc["tasks"]["STS16"]["spearman"]
+    assert row["difference"]["reason"].startswith("it has no figure for STS12")
+
+
+def test_a_model_is_scored_outside_a_project_too(tmp_path: Path, data_dir: Path, cli: Cli) -> None:
+    words = ("--data", data_dir, "--tasks", "STS16", "--threads", 1, "-P", tmp_path)
+    done = cli("evaluate", "minilm:1", *words)
+    assert done.code == 0, done.err
+    assert "not kept" in done.err and "minilm:1: STS16 (1 of 1)" in done.err
+    assert "STS16" in done.out and "minilm:1" in done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_scored_is_told_before_a_child_starts(tmp_path: Path, cli: Cli) -> None:
+    wrong = cli("evaluate", "minilm", "--data", tmp_path, "--tasks", "STS19")
+    assert wrong.code == 2 and "STS19" in wrong.err
+    assert cli("evaluate", "minilm", "--data", tmp_path / "none").code == 2
+    assert cli("evaluate", f"vectors:{tmp_path / 'none.npz'}", "--data", tmp_path).code == 2
+    two = cli("evaluate", "minilm", "minilm:1", "--data", tmp_path, "--name", "x")
+    assert two.code == 2 and "--name" in two.err
+
+
+def test_each_part_is_kept_as_soon_as_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(module: str, words: list[str]) -> dict[str, object]:
+        tasks = words[words.index("--tasks") + 1].split(",")
+        asked.append(",".join(tasks))
+        metric = "spearman" if tasks[0] in STS else "accuracy"
+        return {"scorer": "bi-encoder", "tasks": {task: {metric: 1.0, "n": 2} for task in tasks}}
+
+    monkeypatch.setattr(evaluating, "ask", answer)
+    seen: list[list[str]] = []
+    wish = EvaluationWish(data=tmp_path, tasks="STS12,STS13,MR,CR")
+    evaluating.evaluate("minilm", wish, partial=lambda one: seen.append(list(one.tasks)))
+    assert asked == ["STS12,STS13", "MR", "CR"]
+    assert seen == [["STS12", "STS13"], ["STS12", "STS13", "MR"], ["STS12", "STS13", "MR", "CR"]]
+
+
+def test_data_check_names_what_is_whole_missing_and_translated(
+    tmp_path: Path, data_dir: Path, cli: Cli
+) -> None:
+    source = data_dir / "senteval"
+    copy = tmp_path / "copy"
+    (copy / "STS" / "STSBenchmark").mkdir(parents=True)
+    (copy / "SICK").symlink_to(source / "SICK")
+    for year in ("STS12", "STS16"):
+        (copy / "STS" / f"{year}-en-test").mkdir()
+        for file in (source / "STS" / f"{year}-en-test").iterdir():
+            (copy / "STS" / f"{year}-en-test" / file.name).symlink_to(file)
+    cut = copy / "STS" / "STS16-en-test" / "STS.gs.headlines.txt"
+    text = cut.read_text()
+    cut.unlink()
+    cut.write_text(text[: len(text) // 2])
+    rows = (source / "STS" / "STSBenchmark" / "sts-test.csv").read_text().split("\n")
+    foreign = ["\t".join([*row.split("\t")[:5], "一个男人在弹吉他", "两只狗在跑"]) for row in rows if row]
+    (copy / "STS" / "STSBenchmark" / "sts-test.csv").write_text("\n".join(foreign) + "\n")
+    done = cli("data", "check", copy, "--json")
+    assert (done.code, done.doc["complete"]) == (1, False)
+    sets = done.doc["sets"]
+    states = {name: about["state"] for name, about in sets.items()}
+    assert {name for name, state in states.items() if state == "complete"} == {
+        "STS12",
+        "SICKRelatedness",
+        "SICKRelatedness trial",
+    }
+    assert (states["STS16"], states["STSBenchmark"], states["MR"]) == ("broken", "broken", "missing")
+    assert states["STSBenchmark dev"] == "missing"
+    assert "headlines" in sets["STS16"]["problem"]
+    assert (sets["STS16"]["language"], sets["STSBenchmark"]["language"]) == ("English", "Chinese")
+    assert (sets["STS12"]["n"], sets["STS12"]["expected"], sets["STS12"]["language"]) == (3108, 3108, "English")
+    assert len(sets["STS12"]["fingerprint"]) == 64
+    assert cli("data", "check", tmp_path / "none").code == 2
+
+
+def test_the_whole_data_are_complete(data_dir: Path) -> None:
+    found = ask("engine.evaluate.check", [str(data_dir)])
+    assert {about["state"] for about in [*found["tasks"].values(), *found["dev"].values()]} == {"complete"}
+    assert found["dev"]["stsb"]["possessive"] == "' s"
