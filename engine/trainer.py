@@ -26,6 +26,7 @@ from engine.config import TrainConfig, digest
 from engine.data import Examples, read
 from engine.encoder import CrossEncoder
 from engine.errors import RunError
+from engine.events import Kind
 from engine.gradients import Gradients
 from engine.objectives import Batch, Learner, build, columns, in_batch, unused
 from engine.optimiser import Optimiser
@@ -141,6 +142,7 @@ class Trainer:
             self._run.events.write("warning", message=message)
         if not self._run.resumed or "best" not in self._metrics:
             self._metrics = {"best": {"step": None, "dev": None}}
+        self._write_metrics()
         self._told.begin()
 
     def _remarks(self) -> list[str]:
@@ -221,9 +223,9 @@ class Trainer:
         else:
             self._progress = replace(self._progress, since_best=self._progress.since_best + 1)
         reason = {"reason": found.reason} if found.reason else {}
-        self._run.events.write("eval", step=step, dev=found.dev, best=best, **found.details, **reason)
+        self._tell("eval", dev=found.dev, best=best, **found.details, **reason)
         if best:
-            self._run.events.write("checkpoint", step=step, name=resume.BEST)
+            self._tell("checkpoint", name=resume.BEST)
         self._write_metrics(dev=found.dev, **reason)
         self._told.begin()
 
@@ -252,7 +254,7 @@ class Trainer:
             )
         with resume.writing(self._run.checkpoints / resume.LAST):
             resume.save(self._run.checkpoints, state, self._write_model)
-        self._run.events.write("checkpoint", step=self._progress.step, name=resume.LAST)
+        self._tell("checkpoint", name=resume.LAST)
         self._told.begin()
 
     def _write_model(self, folder: Path) -> None:
@@ -281,6 +283,10 @@ class Trainer:
         }
         self._run.write_metrics(self._metrics)
 
+    def _tell(self, kind: Kind, **fields: Any) -> None:
+        """Tell an event of now, with the number of all steps: whoever looks at the end of a long file knows it too."""
+        self._run.events.write(kind, step=self._progress.step, total_steps=self._total, **fields)
+
     # Ends
 
     def _stop_wanted(self) -> bool:
@@ -290,7 +296,7 @@ class Trainer:
         self._run.mark_stopping()
         self._save_last(True)
         self._write_metrics()
-        self._run.events.write("stopped", step=self._progress.step)
+        self._tell("stopped")
         return False
 
     def _finish(self, reason: str) -> bool:
@@ -302,9 +308,7 @@ class Trainer:
                 "checkpoints/last",
             )
         self._write_metrics()
-        self._run.events.write(
-            "finished", step=self._progress.step, **({"reason": f"early stop: {reason}"} if reason else {})
-        )
+        self._tell("finished", **({"reason": f"early stop: {reason}"} if reason else {}))
         with suppress(OSError):  # it only takes room
             resume.discard(self._run.checkpoints)
         return True

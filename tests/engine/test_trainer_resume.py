@@ -49,6 +49,7 @@ def same_end(first: Path, second: Path) -> None:
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.timeout(400)
 def test_a_killed_run_goes_on_as_if_it_had_not_been(bert: Path, tmp_path: Path) -> None:
     config = three_epochs(tmp_path, bert)
     unbroken = run(tmp_path / "unbroken", config)
@@ -79,6 +80,7 @@ def test_a_state_that_lies_behind_the_last_checkpoint_is_caught_up_with(bert: Pa
     same_end(path, tmp_path / "unbroken")
 
 
+@pytest.mark.timeout(400)
 def test_a_signal_saves_and_says_so(bert: Path, tmp_path: Path) -> None:
     config = three_epochs(tmp_path, bert)
     run(tmp_path / "unbroken", config)
@@ -93,6 +95,7 @@ def test_a_signal_saves_and_says_so(bert: Path, tmp_path: Path) -> None:
     same_end(path, tmp_path / "unbroken")
 
 
+@pytest.mark.timeout(400)
 def test_a_full_disk_leaves_the_last_good_state(bert: Path, tmp_path: Path) -> None:
     config = three_epochs(tmp_path, bert)
     run(tmp_path / "unbroken", config)

@@ -49,4 +49,4 @@ def main(what: str, at: int, run: str, *flags: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))
+    engine_main.leave(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))
