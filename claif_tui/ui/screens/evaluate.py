@@ -237,7 +237,7 @@ class EvaluateScreen(ClaifScreen):
 
         choices = [
             Choice(key="a", value=AVERAGE, label="average"),
-            Choice(key="d", value=DIFFERENCE, label="Δ", meaning="our rows first, the best difference on top"),
+            Choice(key="d", value=DIFFERENCE, label="Δ", meaning="rows that have one, the best on top"),
             Choice(key="n", value=NEWEST, label="newest", meaning="our rows first, the last made on top"),
             Choice(key="m", value=MODEL, label="model", meaning="by name"),
         ]

@@ -29,6 +29,8 @@ def row_text(line: Line, table: Table) -> safe.Content:
     else:
         out.append(safe.join(("source   ", "$text-muted"), row.source))
     out += [safe.join(("note     ", "$text-muted"), note) for note in row.notes]
+    ends = _intervals(line, table)
+    out += [safe.join(("95 %     ", "$text-muted"), ends)] if ends else []
     return safe.lines(*out)
 
 
@@ -96,6 +98,15 @@ def _told(difference: Difference | None, table: Table) -> str:
     if difference.value is None:
         return f"not comparable: {difference.reason}"
     return f"Δ {difference.value:+.2f} against {difference.against}"
+
+
+def _intervals(line: Line, table: Table) -> str:
+    if line.evaluation is None:
+        return ""
+    found = [(task, interval(line.evaluation.tasks.get(task, {}))) for task in table.board.tasks]
+    return " · ".join(
+        f"{SHORT.get(task, task)} {ends[0]:.2f} to {ends[1]:.2f}" for task, ends in found if ends is not None
+    )
 
 
 def _exact(line: Line) -> str:
