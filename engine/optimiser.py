@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -9,7 +11,7 @@ from engine.config import TrainConfig
 from engine.schedule import linear_factor, warmup_steps
 
 
-def groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameters with weight decay, then those without: biases and LayerNorm weights. Shared ones occur once."""
     plain = {
         id(parameter)

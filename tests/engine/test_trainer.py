@@ -16,8 +16,8 @@ from engine.encoder import load, load_cross
 from engine.errors import ConfigError, DataError, EngineError, RunError
 from engine.evaluate.dev import read_pairs
 from engine.evaluate.sts import dev_score
-from engine.objectives import Learner
-from engine.optimiser import Optimiser
+from engine.objectives import Learner, build
+from engine.optimiser import Optimiser, groups
 from engine.selection import DevScore, Selection, choose
 from tests.engine import tiny_models
 from tests.engine.training_helpers import (
@@ -292,6 +292,17 @@ def test_the_first_steps_are_those_of_sentence_transformers(bert: Path, tmp_path
         theirs.append(float(loss.detach()))
     assert ours == pytest.approx(theirs, abs=1e-4)
     assert abs(ours[-1] - ours[0]) > 1e-3
+
+
+def test_biases_and_layer_norms_do_not_decay(bert: Path, tmp_path: Path) -> None:
+    learner = build(settings(tmp_path, bert), torch.device("cpu"))
+    decayed, plain = groups(learner, 0.01)
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
+    found = {id(one): group["weight_decay"] for group in (decayed, plain) for one in group["params"]}
+    names = {name: found[id(one)] for name, one in learner.named_parameters()}
+    assert {name for name, decay in names.items() if not decay} == {
+        name for name in names if name.endswith("bias") or "LayerNorm" in name
+    }
 
 
 def test_what_is_saved_for_last_is_the_model_as_it_ended(bert: Path, tmp_path: Path) -> None:
