@@ -223,9 +223,6 @@ class EvaluateScreen(ClaifScreen):
             self.shell.say("c on a row of the papers compares your results with it.")
             return
         chosen = "" if row.ours or row.id == self._view.against else row.id
-        self.shell.say(
-            f"Δ is against {row.system} ({row.id})." if chosen else "Δ is against the best like row."
-        )
         self._look_at(replace(self._view, against=chosen))
 
     def action_sort(self) -> None:
