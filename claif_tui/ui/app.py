@@ -59,13 +59,15 @@ class ClaifApp(WorkerErrors, App[None]):
     opening: var[str] = var("", init=False)
     """The folder being opened, for the first screen to show; empty when nothing is."""
 
-    def __init__(self, project: Path | None = None) -> None:
+    def __init__(self, project: Path | None = None, *, warm: bool = False) -> None:
+        """``warm`` loads the offline model as soon as a project that uses it is open."""
         super().__init__()
         for theme in HOUSE:
             self.register_theme(theme)
         self.theme = "claif-dark"
         self.jobs = Jobs(self)
         self._wanted = project
+        self._warm = warm
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="claif-db")
         self._polling = False
         self._facts = TopState()
@@ -110,10 +112,19 @@ class ClaifApp(WorkerErrors, App[None]):
         for notice in store.notices:
             self.say(notice, severity="warning")
         self._poll()
+        if self._warm:
+            from claif_tui.ui.warming import warm
+
+            work = warm(self, store)
+            self.run_worker(work, group="warm", exit_on_error=False, description="load the offline model")
         return True
 
     async def on_unmount(self) -> None:
         """Close what is open."""
+        if self._warm:
+            from claif_tui.ui.warming import cool
+
+            await cool()
         store, self.store = self.store, None
         if store is not None:
             await asyncio.to_thread(store.close)
@@ -279,6 +290,6 @@ def with_jobs(state: TopState, jobs: Jobs) -> TopState:
 
 def run_app(project: Path | None = None, *, mouse: bool = True) -> int:
     """Open the app on ``project`` (None: the first screen offers to open or make one); return an exit code."""
-    app = ClaifApp(project)
+    app = ClaifApp(project, warm=True)
     app.run(mouse=mouse)
     return app.return_code or 0

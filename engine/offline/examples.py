@@ -11,8 +11,8 @@ from engine.offline.text import Pieces
 
 SEED = 42
 MAX_TOKENS = 64
-BATCH_TOKENS = (1000, 1000, 350)
-"""Pieces in a batch, by epoch (the last for all later ones): large ones go faster, small ones learn more a sentence."""
+BATCH_TOKENS = 2000
+"""Pieces in a batch: an update costs as much as 1,000 of them, and larger batches learn less a sentence."""
 GAP_SHARE = 0.08
 RATES = (0.15, 0.7)
 
@@ -93,7 +93,6 @@ def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple
     given, epoch = 0, 0
     while True:
         rng = random.Random(f"{SEED}/{epoch}")
-        room = BATCH_TOKENS[min(epoch, len(BATCH_TOKENS) - 1)]
         order = list(range(len(items)))
         rng.shuffle(order)
         groups: list[list[int]] = []
@@ -101,7 +100,7 @@ def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple
             chunk = sorted(order[begin : begin + 8192], key=lambda i: len(items[i].pieces))
             group: list[int] = []
             for index in chunk:
-                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > room:
+                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > BATCH_TOKENS:
                     groups.append(group)
                     group = []
                 group.append(index)

@@ -374,9 +374,9 @@ async def test_a_run_that_is_stopped_leaves_nothing_waiting_for_room(llm_server:
     cap = max(worst_case_nano(one, PRICE) for one in wanted) * EXPOSED_SHARE
     ledger = MemoryLedger(cap)
     async with calling(server, ledger, cap_nano=cap) as caller:
-        tasks = [asyncio.create_task(caller.call(one)) for one in wanted]
-        while not caller.pace.in_flight:
-            await asyncio.sleep(0)
+        sent = asyncio.Event()
+        tasks = [asyncio.create_task(caller.call(one, lambda _: sent.set())) for one in wanted]
+        await sent.wait()
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
