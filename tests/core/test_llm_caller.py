@@ -350,9 +350,15 @@ async def test_a_kill_can_never_waste_more_than_a_small_share_of_the_cap(
     server = llm_server(options={"latency": 0.05})
     wanted = [request(prompt) for prompt in prompts(24)]
     cap = max(worst_case_nano(one, PRICE) for one in wanted) * calls_of_cap
-    ledger = _Watching(cap)
+    ledger, held = _Watching(cap), set[bool]()
     async with calling(server, ledger, cap_nano=cap) as caller:
-        got = await outcomes(caller, wanted)
+        told = asyncio.create_task(outcomes(caller, wanted))
+        while not told.done():
+            held.add(caller.held_by_cap)
+            await asyncio.wait([told], timeout=0.01)
+        got = await told
+    assert (True in held) == (open_at_once < len(wanted)), "whoever looks is told why"
+    assert not caller.held_by_cap
     assert all(isinstance(one, Answer) for one in got)
     assert ledger.most_open == open_at_once
 
