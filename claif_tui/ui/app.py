@@ -70,6 +70,7 @@ class ClaifApp(WorkerErrors, App[None]):
         self._warm = warm
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="claif-db")
         self._polling = False
+        self._hung_up = False
         self._facts = TopState()
 
     # -- life ------------------------------------------------------------------------------------------
@@ -84,6 +85,8 @@ class ClaifApp(WorkerErrors, App[None]):
     def _start(self) -> None:
         self.run_worker(self._boot(), group="boot", exit_on_error=False, description="open the project")
         self.set_interval(POLL_SECONDS, self._poll)
+        if not self.is_headless:
+            self.set_interval(POLL_SECONDS, self._heed_terminal)
 
     async def _boot(self) -> None:
         from claif_tui.ui import preferences
@@ -252,9 +255,16 @@ class ClaifApp(WorkerErrors, App[None]):
         for number in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(number, self._leave_on_signal, number)
 
+    def _heed_terminal(self) -> None:
+        from claif_tui.ui.quitting import terminal_gone
+
+        if not self._hung_up and terminal_gone():
+            self._leave_on_signal(signal.SIGHUP)
+
     def _leave_on_signal(self, number: int) -> None:
         from claif_tui.ui.quitting import leave_on_signal
 
+        self._hung_up = self._hung_up or number == signal.SIGHUP
         if number == signal.SIGHUP and self._driver is not None:
             # The thread that writes dies with the terminal, and once its queue is full every drawing would wait.
             self._driver.write = _nowhere  # type: ignore[method-assign]
