@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -32,39 +33,55 @@ from engine.offline.examples import Sentence, held_out_examples, tokenise
 from engine.stats import spearman
 
 RATES = tuple(n / 10 for n in range(9))
+TOP1_RATES = (0.15, 0.5)
 IN_FLIGHT = 32
 Figures = dict[str, Any]
 
 
-def top1_at(engine: Engine, items: list[Sentence], rate: float) -> tuple[int, int]:
-    """How many hidden pieces of held-out sentences are the likeliest of all pieces, and how many there are."""
+KINDS = ("words", "words of one piece", "pieces")
+"""What is counted: hidden words (right if every piece is), those that one piece can fill, and hidden pieces."""
+
+
+def top1_at(engine: Engine, items: list[Sentence], rate: float) -> dict[str, tuple[int, int]]:
+    """By kind: how often the likeliest of all pieces is the one that was hidden, and how many were hidden."""
     table = engine.encoder.table.T
-    right = asked = 0
+    counts: Counter[tuple[str, bool]] = Counter()
     for example in held_out_examples(items, rate, engine.pieces):
         rows = [n for n, target in enumerate(example.targets) if target != -100]
         states = engine.masked.states(np.array([example.ids]), rows)[0]
         guesses = (engine.masked.query(states) @ table + engine.masked.bias).argmax(-1)
-        right += int((guesses == np.array([example.targets[n] for n in rows])).sum())
-        asked += len(rows)
-    return right, asked
+        hits = guesses == np.array([example.targets[n] for n in rows])
+        words: dict[int, list[bool]] = {}
+        for row, hit in zip(rows, hits.tolist(), strict=True):
+            words.setdefault(example.word[row], []).append(hit)
+            counts["pieces", hit] += 1
+        for own in words.values():
+            counts["words", all(own)] += 1
+            if len(own) == 1:
+                counts["words of one piece", own[0]] += 1
+    return {kind: (counts[kind, True], counts[kind, True] + counts[kind, False]) for kind in KINDS}
 
 
 def top1(data: Path) -> Figures:
     """Held-out top-1 x100 of each training file, and over all of them."""
     engine = load(assets_dir())
     result: Figures = {}
-    sums = {0.15: [0, 0], 0.5: [0, 0]}
+    sums: Counter[tuple[str, float, str]] = Counter()
     for name, files in corpus.TRAIN_FILES.items():
         held = [s for f in files for s in corpus.read_sentences(data, f) if corpus.is_held_out(s)]
         items = tokenise(engine.pieces, held)
         result[name] = {"sentences": len(items)}
-        for rate, total in sums.items():
-            right, asked = top1_at(engine, items, rate)
-            total[0] += right
-            total[1] += asked
-            result[name][f"at_{rate:.0%}"] = round(100 * right / asked, 1)
-    shares = {f"at_{rate:.0%}": round(100 * right / asked, 1) for rate, (right, asked) in sums.items()}
-    return {**result, "all": {"sentences": sum(r["sentences"] for r in result.values()), **shares}}
+        for rate in TOP1_RATES:
+            for kind, (right, asked) in top1_at(engine, items, rate).items():
+                sums[kind, rate, "right"] += right
+                sums[kind, rate, "asked"] += asked
+                result[name][f"{kind} at {rate:.0%}"] = round(100 * right / asked, 1)
+    result["all"] = {"sentences": sum(r["sentences"] for r in result.values())}
+    for kind in KINDS:
+        for rate in TOP1_RATES:
+            share = sums[kind, rate, "right"] / sums[kind, rate, "asked"]
+            result["all"][f"{kind} at {rate:.0%}"] = round(100 * share, 1)
+    return result
 
 
 def scorer(data: Path) -> Figures:

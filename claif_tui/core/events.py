@@ -96,6 +96,8 @@ class Progress:
     eta_seconds: float | None = None
     in_flight: int = 0
     limit: int = 0
+    held_by_cap: bool = False
+    """Fewer calls than ``limit`` go out at once, since the cap is small: see ``llm.budget.Exposure``."""
     rate_limited: int = 0
     troubles: dict[str, int] = field(default_factory=dict)
     """Failed tries by reason, those that were tried again included."""

@@ -172,6 +172,7 @@ class Run(ABC, Generic[Item]):
         return self._tally.progress(
             in_flight=pace.in_flight,
             limit=pace.limit,
+            held_by_cap=self._desk.caller.held_by_cap,
             spent_nano=ledger.spent_nano,
             reserved_nano=ledger.reserved_nano,
             cap_nano=self._desk.cap_nano,

@@ -59,15 +59,18 @@ class ClaifApp(WorkerErrors, App[None]):
     opening: var[str] = var("", init=False)
     """The folder being opened, for the first screen to show; empty when nothing is."""
 
-    def __init__(self, project: Path | None = None) -> None:
+    def __init__(self, project: Path | None = None, *, warm: bool = False) -> None:
+        """``warm`` loads the offline model as soon as a project that uses it is open."""
         super().__init__()
         for theme in HOUSE:
             self.register_theme(theme)
         self.theme = "claif-dark"
         self.jobs = Jobs(self)
         self._wanted = project
+        self._warm = warm
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="claif-db")
         self._polling = False
+        self._hung_up = False
         self._facts = TopState()
 
     # -- life ------------------------------------------------------------------------------------------
@@ -82,6 +85,8 @@ class ClaifApp(WorkerErrors, App[None]):
     def _start(self) -> None:
         self.run_worker(self._boot(), group="boot", exit_on_error=False, description="open the project")
         self.set_interval(POLL_SECONDS, self._poll)
+        if not self.is_headless:
+            self.set_interval(POLL_SECONDS, self._heed_terminal)
 
     async def _boot(self) -> None:
         from claif_tui.ui import preferences
@@ -110,10 +115,19 @@ class ClaifApp(WorkerErrors, App[None]):
         for notice in store.notices:
             self.say(notice, severity="warning")
         self._poll()
+        if self._warm:
+            from claif_tui.ui.warming import warm
+
+            work = warm(self, store)
+            self.run_worker(work, group="warm", exit_on_error=False, description="load the offline model")
         return True
 
     async def on_unmount(self) -> None:
         """Close what is open."""
+        if self._warm:
+            from claif_tui.ui.warming import cool
+
+            await cool()
         store, self.store = self.store, None
         if store is not None:
             await asyncio.to_thread(store.close)
@@ -241,9 +255,16 @@ class ClaifApp(WorkerErrors, App[None]):
         for number in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(number, self._leave_on_signal, number)
 
+    def _heed_terminal(self) -> None:
+        from claif_tui.ui.quitting import terminal_gone
+
+        if not self._hung_up and terminal_gone():
+            self._leave_on_signal(signal.SIGHUP)
+
     def _leave_on_signal(self, number: int) -> None:
         from claif_tui.ui.quitting import leave_on_signal
 
+        self._hung_up = self._hung_up or number == signal.SIGHUP
         if number == signal.SIGHUP and self._driver is not None:
             # The thread that writes dies with the terminal, and once its queue is full every drawing would wait.
             self._driver.write = _nowhere  # type: ignore[method-assign]
@@ -279,6 +300,6 @@ def with_jobs(state: TopState, jobs: Jobs) -> TopState:
 
 def run_app(project: Path | None = None, *, mouse: bool = True) -> int:
     """Open the app on ``project`` (None: the first screen offers to open or make one); return an exit code."""
-    app = ClaifApp(project)
+    app = ClaifApp(project, warm=True)
     app.run(mouse=mouse)
     return app.return_code or 0

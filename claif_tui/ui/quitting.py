@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import sys
 from typing import TYPE_CHECKING
 
 from claif_tui.ui.dialogs import Choice, ChooseModal
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 20.0
 """How long leaving waits for requests in flight before it goes anyway; a kill loses nothing but those."""
+
+
+def terminal_gone() -> bool:
+    """Whether the terminal that keys come from has hung up.
+
+    The system tells only the first process of a terminal (``make run``, say), which need not pass it on.
+    """
+    if sys.__stdin__ is None or sys.__stdin__.closed:
+        return False
+    asked = select.poll()
+    asked.register(sys.__stdin__.fileno(), 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in asked.poll(0))
 
 
 async def ask_and_quit(app: ClaifApp) -> None:

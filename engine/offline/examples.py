@@ -11,8 +11,8 @@ from engine.offline.text import Pieces
 
 SEED = 42
 MAX_TOKENS = 64
-BATCH_TOKENS = (1000, 1000, 350)
-"""Pieces in a batch, by epoch (the last for all later ones): large ones go faster, small ones learn more a sentence."""
+BATCH_TOKENS = 2000
+"""Pieces in a batch: an update costs as much as 1,000 of them, and larger batches learn less a sentence."""
 GAP_SHARE = 0.08
 RATES = (0.15, 0.7)
 
@@ -39,11 +39,15 @@ def tokenise(pieces: Pieces, sentences: list[str]) -> list[Sentence]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One masked sentence with specials; targets are -100 where nothing is asked."""
+    """One masked sentence with specials; targets are -100 where nothing is asked.
+
+    ``word`` numbers the words at each place, -1 at specials; a word of several pieces stands there as often.
+    """
 
     ids: list[int]
     targets: list[int]
     gaps: list[int]
+    word: list[int]
 
 
 def word_example(item: Sentence, rate: float, pieces: Pieces, rng: random.Random) -> Example:
@@ -53,28 +57,35 @@ def word_example(item: Sentence, rate: float, pieces: Pieces, rng: random.Random
         (pieces.mask, p) if w in hidden else (p, -100) for p, w in zip(item.pieces, item.words, strict=True)
     ]
     inputs = [pieces.cls, *(a for a, _ in pairs), pieces.sep]
-    return Example(ids=inputs, targets=[-100, *(b for _, b in pairs), -100], gaps=[-100] * len(inputs))
+    return Example(
+        ids=inputs,
+        targets=[-100, *(b for _, b in pairs), -100],
+        gaps=[-100] * len(inputs),
+        word=[-1, *item.words, -1],
+    )
 
 
 def gap_example(item: Sentence, rate: float, pieces: Pieces, rng: random.Random) -> Example:
     """Hide words as a recipe does, half of the time with runs merged; the target of a gap is its words (1, 2, 3+)."""
     hidden = set(masked_positions(item.n_words, rate, rng))
     merge = rng.random() < 0.5
-    inputs, counts, last = [pieces.cls], [-100], -1
+    inputs, counts, numbers, last = [pieces.cls], [-100], [-1], -1
     for piece, word in zip(item.pieces, item.words, strict=True):
         if word not in hidden:
             inputs.append(piece)
             counts.append(-100)
+            numbers.append(word)
         elif word != last:
             if merge and last in hidden and last == word - 1:
                 counts[-1] = min(counts[-1] + 1, 2)
             else:
                 inputs.append(pieces.gap)
                 counts.append(0)
+                numbers.append(word)
         last = word
     inputs.append(pieces.sep)
     counts.append(-100)
-    return Example(ids=inputs, targets=[-100] * len(inputs), gaps=counts)
+    return Example(ids=inputs, targets=[-100] * len(inputs), gaps=counts, word=[*numbers, -1])
 
 
 def held_out_examples(items: list[Sentence], rate: float, pieces: Pieces) -> list[Example]:
@@ -93,7 +104,6 @@ def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple
     given, epoch = 0, 0
     while True:
         rng = random.Random(f"{SEED}/{epoch}")
-        room = BATCH_TOKENS[min(epoch, len(BATCH_TOKENS) - 1)]
         order = list(range(len(items)))
         rng.shuffle(order)
         groups: list[list[int]] = []
@@ -101,7 +111,7 @@ def batches(items: list[Sentence], start: int, pieces: Pieces) -> Iterator[tuple
             chunk = sorted(order[begin : begin + 8192], key=lambda i: len(items[i].pieces))
             group: list[int] = []
             for index in chunk:
-                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > room:
+                if group and (len(group) + 1) * -(-(len(items[index].pieces) + 2) // 4) * 4 > BATCH_TOKENS:
                     groups.append(group)
                     group = []
                 group.append(index)

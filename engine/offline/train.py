@@ -28,10 +28,10 @@ from engine.offline.model import FROZEN, HEADS, LAYERS, PACKAGED_NAMES, Encoder
 from engine.offline.score import Calibration, Scorer, fit
 from engine.offline.text import Pieces
 
-PEAK_LR, LATER_LR = 5e-4, 3e-4
-LATER_FROM = 140_000
+MATRIX_LR, OTHER_LR = 2e-3, 5e-4
+"""Peak rates: of the matrices, which Muon moves, and of norms, biases and the gap head, which AdamW moves."""
 WARMUP = 8_000
-DECAY_SHARE = 1 / 3
+DECAY_SHARE = 0.6
 
 
 class Layer(nn.Module):  # type: ignore[misc]
@@ -137,10 +137,8 @@ def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def learning_rate(seen: int, total: int) -> float:
-    """Linear warm-up, a plateau with one step down, and a linear fall over the last DECAY_SHARE of the sentences."""
-    left = (total - seen) / (total * DECAY_SHARE)
-    top = PEAK_LR if seen < LATER_FROM else LATER_LR
-    return top * max(0.01, min(1.0, seen / WARMUP, left))
+    """Share of the peak rate: linear warm-up, a plateau, and a linear fall over the last DECAY_SHARE."""
+    return max(0.01, min(1.0, seen / WARMUP, (total - seen) / (total * DECAY_SHARE)))
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -171,20 +169,26 @@ def step_losses(model: Model, batch: list[Example]) -> tuple[Tensor, Tensor]:
     return words, lengths
 
 
-def save_state(path: Path, model: Model, optimizer: torch.optim.Optimizer, seen: int) -> None:
+def save_state(path: Path, model: Model, optimizers: list[torch.optim.Optimizer], seen: int) -> None:
     """Write the resumable state atomically."""
     partial = path.with_suffix(".partial")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}, partial)
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    torch.save({"model": model.state_dict(), "optimizers": states, "seen": seen}, partial)
     partial.replace(path)
 
 
-def new_optimizer(trained: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW, with weight decay on matrices alone."""
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.01},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+def new_optimizers(model: Model) -> list[torch.optim.Optimizer]:
+    """Muon for the square matrices of the layers and of the vocabulary head, AdamW for the rest.
+
+    On these two cores Muon reaches a given loss in well under the time that AdamW takes, its own work included.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim == 2 and min(p.shape) >= HEADS]
+    rest = [p for p in trained if all(p is not m for m in matrices)]
+    return [
+        torch.optim.Muon(matrices, lr=MATRIX_LR, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=OTHER_LR, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-    return torch.optim.AdamW(groups, lr=PEAK_LR, betas=(0.9, 0.98))
 
 
 def train(
@@ -192,13 +196,15 @@ def train(
 ) -> None:
     """Run to `--sentences`, a checkpoint every `--every` sentences; figures go to log.jsonl."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = new_optimizer(trained)
+    optimizers = new_optimizers(model)
+    peaks = (MATRIX_LR, OTHER_LR)
     asked = {rate: held_out_examples(held, rate, pieces) for rate in (0.15, 0.5)}
     state, seen = args.out / "last.pt", 0
     if state.exists():
         saved = torch.load(state, weights_only=True)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, own in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
         seen = saved["seen"]
     due, losses, began, start = seen + args.every, [], time.monotonic(), seen
     for given, batch in batches(kept, seen, pieces):
@@ -206,15 +212,16 @@ def train(
             words, lengths = step_losses(model, batch)
         (words + 0.2 * lengths).backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(given, args.sentences)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * learning_rate(given, args.sentences)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         losses.append((float(words.detach()), float(lengths.detach())))
         seen = given
         if seen >= due or seen >= args.sentences:
             due += args.every
-            save_state(state, model, optimizer, seen)
+            save_state(state, model, optimizers, seen)
             with torch.autocast("cpu", torch.bfloat16):
                 figures = {f"top1@{rate}": round(top1(model, own), 4) for rate, own in asked.items()}
             mean = np.mean(losses, axis=0).round(4).tolist()
@@ -271,7 +278,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the checkpoint, the log and the weights"
     )
-    parser.add_argument("--sentences", type=int, default=300_000, help="masked sentences to train on")
+    parser.add_argument("--sentences", type=int, default=450_000, help="masked sentences to train on")
     parser.add_argument("--every", type=int, default=20_000, help="sentences between checkpoints")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

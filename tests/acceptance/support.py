@@ -165,18 +165,32 @@ def _set_size(handle: int, lines: int, columns: int) -> None:
     fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
+_DEAF_PARENT = """
+import signal, subprocess, sys
+signal.signal(signal.SIGHUP, lambda *_: None)
+sys.exit(subprocess.run(sys.argv[1:]).returncode)
+"""
+
+
 class Terminal:
     """A command on a real terminal of its own: keys go in, the bytes that come out are kept."""
 
     def __init__(
-        self, shell: Shell, *words: object, size: tuple[int, int] = (40, 120), cwd: Path | None = None
+        self,
+        shell: Shell,
+        *words: object,
+        size: tuple[int, int] = (40, 120),
+        cwd: Path | None = None,
+        below_a_deaf_parent: bool = False,
     ) -> None:
+        """``below_a_deaf_parent``: the terminal's first process is one that keeps a hang-up to itself, as make does."""
         self.output = b""
         self.pid, self._ours = pty.fork()
         if self.pid == 0:
             _set_size(0, *size)
             os.chdir(cwd or Path.cwd())
-            os.execve(sys.executable, shell.argv(*words), shell.env)
+            before = [sys.executable, "-c", _DEAF_PARENT] if below_a_deaf_parent else []
+            os.execve(sys.executable, [*before, *shell.argv(*words)], shell.env)
         self.code: int | None = None
 
     def resize(self, lines: int, columns: int) -> None:

@@ -146,6 +146,14 @@ def test_the_terminal_that_goes_away_pauses_the_run(shell: Shell, demo: Path, te
     assert "claif-tui generate" in told
 
 
+def test_a_terminal_whose_end_nobody_tells_ends_the_app_too(demo: Path, terminal: Open) -> None:
+    """A hang-up goes to the terminal's first process alone; make waits for its children, and tells them nothing."""
+    app = terminal(demo, size=SMALL, below_a_deaf_parent=True)
+    app.expect("0 of 540 planned pairs")
+    app.hang_up()
+    assert app.end() == 129
+
+
 def test_without_a_project_the_app_offers_one(shell: Shell, terminal: Open, tmp_path: Path) -> None:
     app = terminal(cwd=tmp_path, size=SMALL)
     flags = app.flags()

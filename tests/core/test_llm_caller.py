@@ -350,9 +350,15 @@ async def test_a_kill_can_never_waste_more_than_a_small_share_of_the_cap(
     server = llm_server(options={"latency": 0.05})
     wanted = [request(prompt) for prompt in prompts(24)]
     cap = max(worst_case_nano(one, PRICE) for one in wanted) * calls_of_cap
-    ledger = _Watching(cap)
+    ledger, held = _Watching(cap), set[bool]()
     async with calling(server, ledger, cap_nano=cap) as caller:
-        got = await outcomes(caller, wanted)
+        told = asyncio.create_task(outcomes(caller, wanted))
+        while not told.done():
+            held.add(caller.held_by_cap)
+            await asyncio.wait([told], timeout=0.01)
+        got = await told
+    assert (True in held) == (open_at_once < len(wanted)), "whoever looks is told why"
+    assert not caller.held_by_cap
     assert all(isinstance(one, Answer) for one in got)
     assert ledger.most_open == open_at_once
 
@@ -374,9 +380,9 @@ async def test_a_run_that_is_stopped_leaves_nothing_waiting_for_room(llm_server:
     cap = max(worst_case_nano(one, PRICE) for one in wanted) * EXPOSED_SHARE
     ledger = MemoryLedger(cap)
     async with calling(server, ledger, cap_nano=cap) as caller:
-        tasks = [asyncio.create_task(caller.call(one)) for one in wanted]
-        while not caller.pace.in_flight:
-            await asyncio.sleep(0)
+        sent = asyncio.Event()
+        tasks = [asyncio.create_task(caller.call(one, lambda _: sent.set())) for one in wanted]
+        await sent.wait()
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)

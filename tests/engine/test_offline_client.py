@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from claif_tui.core.errors import EndpointError, MissingExtraError
+from claif_tui.core.llm import offline
 from claif_tui.core.llm.base import Answer, Delta, LLMError, Request, Sampling, Task
 from claif_tui.core.llm.offline import OfflineClient
 from claif_tui.core.scores import parse_score
@@ -231,3 +232,65 @@ async def test_a_child_that_cannot_start_is_an_endpoint_error(
     client = OfflineClient()
     with pytest.raises(EndpointError, match="exit code 3: no luck"):
         await client.open()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+
+
+@needs_proc
+async def test_a_child_prepared_early_is_the_one_that_answers_and_is_handed_out_once() -> None:
+    await offline.prepare()
+    first, second = OfflineClient(), OfflineClient()
+    try:
+        prepared = children()
+        assert len(prepared) == 1
+        await first.open()
+        assert [pid_of(first)] == prepared
+        await second.open()
+        assert pid_of(second) != pid_of(first)
+        _, answer = await told(first, Task(op="fill", text="three <mask> are playing ."))
+        assert answer.model == first.model == second.model
+    finally:
+        await first.close()
+        await second.close()
+
+
+@needs_proc
+async def test_a_request_waits_for_the_child_that_is_starting_rather_than_start_another() -> None:
+    preparing = asyncio.create_task(offline.prepare())
+    await asyncio.sleep(0)
+    client = OfflineClient()
+    await client.open()
+    await preparing
+    assert children() == [pid_of(client)]
+    await client.close()
+
+
+@needs_proc
+async def test_a_prepared_child_that_died_is_started_anew_and_one_that_nobody_took_is_ended() -> None:
+    await offline.prepare()
+    (dead,) = children()
+    os.kill(dead, signal.SIGKILL)
+    starting = offline._spare._starting
+    assert starting is not None
+    await starting.result()[0].process.wait()
+    client = OfflineClient()
+    await client.open()
+    assert pid_of(client) != dead
+    await client.close()
+    await offline.prepare()
+    (left,) = children()
+    await offline.discard()
+    assert not alive(left)
+
+
+def children() -> list[int]:
+    """The engine processes below this one."""
+    own = Path("/proc/self/task")
+    listed = [(task / "children").read_text().split() for task in own.iterdir()]
+    return [
+        int(pid)
+        for pids in listed
+        for pid in pids
+        if b"engine" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    ]

@@ -288,6 +288,16 @@ async def test_the_deck_shows_tokens_pairs_scores_money_and_troubles(project: Pa
         assert "g goes on" in screen_text(pilot.app)
 
 
+@pytest.mark.parametrize(("size", "words"), [(WIDE, "few at once: small cap"), ((100, 24), "small cap")])
+async def test_why_few_are_in_flight_under_a_small_cap_is_said(
+    project: Path, size: tuple[int, int], words: str
+) -> None:
+    async with ClaifApp(project).run_test(size=size, notifications=True) as pilot:
+        screen = await deck(pilot)
+        scripted(screen, ScriptedRun(flight(40), progress(held_by_cap=True)))
+        await until(pilot, lambda: words in screen_text(pilot.app), "the reason")
+
+
 async def test_at_80x24_the_right_column_folds_into_two_lines(project: Path) -> None:
     async with ClaifApp(project).run_test(size=SMALL, notifications=True) as pilot:
         screen = await deck(pilot)

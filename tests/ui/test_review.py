@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual import events
-from textual.widgets import TextArea
+from textual.widgets import Static, TextArea
 
 from claif_tui.core.models import Counts, Pair, PairQuery
 from claif_tui.core.store.store import Store
@@ -68,6 +69,23 @@ async def test_accept_and_reject_are_on_disk_and_go_on(pairs: Path) -> None:
         text = screen_text(pilot.app)
         assert "2 today · 50 % kept" in text
         assert "✓ 1" in text and "✗ 1" in text
+
+
+async def test_the_card_follows_the_cursor_in_the_same_frame(pairs: Path) -> None:
+    """Not by a message, which would be painted a frame later."""
+    async with ClaifApp(pairs).run_test(size=WIDE, notifications=True) as pilot:
+        screen = await review(pilot)
+        order = list(screen.rows.ids)
+        screen.action_move(1)
+        assert card_id(screen) == order[1]
+        screen.action_first()
+        assert card_id(screen) == order[0]
+        for move in (screen.action_last, partial(screen.action_half_page, -1), partial(screen.action_move, 1)):
+            move()
+            assert card_id(screen) == screen.rows.cursor_id
+            assert f"{screen.rows.cursor + 1:,} of {len(order):,}" in str(
+                screen.query_one("#session", Static).content
+            )
 
 
 async def test_no_key_is_lost_or_reordered_when_typing_fast(pairs: Path) -> None:

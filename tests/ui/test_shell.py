@@ -13,6 +13,7 @@ from textual.command import CommandPalette
 from textual.worker import Worker
 
 from claif_tui.core.errors import InputError, StoreError
+from claif_tui.core.llm import offline
 from claif_tui.core.paths import config_dir
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
@@ -21,6 +22,7 @@ from claif_tui.ui.dialogs import ChooseModal, ErrorModal
 from claif_tui.ui.help import HelpModal
 from claif_tui.ui.jobs import Job, JobProgress
 from claif_tui.ui.keymap import PLACES
+from tests.engine.offline_child import needs_model
 from tests.ui.conftest import idle, opened, screen_text, until
 
 SIZE = (110, 34)
@@ -304,6 +306,31 @@ async def test_no_colour_reaches_the_terminal_when_asked_not_to(
         colours = {segment.style.color for line in drawn for segment in line if segment.style is not None}
         assert {colour.is_default for colour in colours if colour is not None} <= {True}
         assert "● pending" in screen_text(app) and "✓ accepted" in screen_text(app)
+
+
+@needs_model
+async def test_the_offline_model_is_loaded_before_anyone_asks_and_ends_with_the_app(project: Path) -> None:
+    app = ClaifApp(project, warm=True)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot)
+        await idle(pilot)
+        starting = offline._spare._starting
+        assert starting is not None
+        child, _ = await starting
+        assert not child.gone
+    assert child.process.returncode is not None
+    assert offline._spare._starting is None
+
+
+async def test_another_endpoint_loads_no_model(project: Path) -> None:
+    (project / "recipe.toml").write_text(
+        '[model]\nprofile = "openai"\nname = "gpt-4o-mini"\n', encoding="utf-8"
+    )
+    app = ClaifApp(project, warm=True)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot)
+        await idle(pilot)
+        assert offline._spare._starting is None
 
 
 def test_the_app_module_stays_thin() -> None:

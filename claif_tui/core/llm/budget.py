@@ -85,6 +85,11 @@ class Exposure:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
+    @property
+    def full(self) -> bool:
+        """Whether a request waits for room."""
+        return self._turn.locked()
+
     @asynccontextmanager
     async def held(self, nano: int) -> AsyncIterator[None]:
         """Hold ``nano`` open within the block; waits for room. One request may always go, whatever it costs."""

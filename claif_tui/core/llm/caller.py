@@ -112,6 +112,11 @@ class Caller:
         self._answered = False
         self._exhausted = 0
 
+    @property
+    def held_by_cap(self) -> bool:
+        """Whether fewer requests go out at once than the pace allows, since the cap is small."""
+        return self._exposure.full
+
     async def call(self, request: Request, on_event: OnEvent | None = None) -> Answer:
         """Return the answer to ``request``, already settled with the ledger.
 

@@ -93,6 +93,52 @@ class _Child:
         return ": ".join([*told, *lines[-1:]]) or "no message"
 
 
+Started = tuple["_Child", Event]
+"""A child and what it said of itself when it was ready."""
+
+
+class _Spare:
+    """A child started before anybody asked, for whichever client is opened next on the same event loop."""
+
+    def __init__(self) -> None:
+        self._starting: asyncio.Task[Started] | None = None
+
+    def put(self, starting: asyncio.Task[Started]) -> None:
+        """Keep a child that is starting."""
+        self._starting = starting
+
+    async def take(self) -> Started | None:
+        """Hand the child over, once, when it is ready; None if there is none, it died, or another loop's it is."""
+        starting = self._starting
+        if starting is None or starting.get_loop() is not asyncio.get_running_loop():
+            return None
+        await asyncio.wait([starting])
+        if self._starting is not starting:
+            return None  # somebody else was faster
+        self._starting = None
+        if starting.cancelled() or starting.exception() is not None or starting.result()[0].gone:
+            return None  # whoever needs one starts it anew, and is told what is wrong
+        return starting.result()
+
+
+_spare = _Spare()
+
+
+async def prepare() -> None:
+    """Load the model in a child now, so that the first request finds it there. Raises nothing: the request will."""
+    await discard()
+    starting = asyncio.create_task(_start(assets_dir()))
+    _spare.put(starting)
+    await asyncio.wait([starting])
+
+
+async def discard() -> None:
+    """End the prepared child, if nobody took it."""
+    left = await _spare.take()
+    if left is not None:
+        await _end(left[0])
+
+
 class OfflineClient:
     """The offline model as an ``LLMClient``; its child starts on ``open`` or the first request, again if it died."""
 
@@ -197,45 +243,10 @@ class OfflineClient:
                 child, self._child = self._child, None
                 await _end(child)
             if self._child is None:
-                self._child = await self._start()
+                spare = await _spare.take() if self._assets is None else None
+                self._child, said = spare or await _start(self._assets or assets_dir())
+                self.model, self.note = f"{said['model']}@{said['version']}", said["note"]
             return self._child
-
-    async def _start(self) -> _Child:
-        environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        # -P: a folder named "engine" where the user stands must not be taken for ours.
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "engine", "offline", "--assets", str(self._assets or assets_dir())),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT,
-            start_new_session=True,
-            env={**environ, "PYTHONPATH": str(_ROOT), "PYTHONIOENCODING": "utf-8"},
-        )
-        child = _Child(process)
-        stderr = asyncio.create_task(child.read_stderr())
-        child.readers = [stderr]
-        try:
-            assert process.stdout is not None
-            first = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-            ready = json.loads(first)
-            if ready["event"] == "failed":
-                raise MissingExtraError(ready["message"], ready["hint"])
-            self.model, self.note = f"{ready['model']}@{ready['version']}", ready["note"]
-        except (TimeoutError, ValueError, KeyError) as problem:
-            await _end(child)
-            raise EndpointError(
-                f"The offline model did not start ({child.last_words()}).",
-                "Run “claif-tui doctor”, or choose another endpoint with --model.",
-            ) from problem
-        except BaseException:
-            # Called off or refused while starting: nobody else knows of this process yet.
-            child.kill()
-            stderr.cancel()
-            await asyncio.shield(process.wait())
-            raise
-        child.readers = [asyncio.create_task(child.read_answers()), stderr]
-        return child
 
 
 def _question(request: Request) -> Event:
@@ -261,6 +272,45 @@ def _question(request: Request) -> Event:
 def _score_text(event: Event, reason_first: bool) -> str:
     number, reason = event["text"], event["reason"]
     return f"{reason} Similarity score: {number}" if reason_first else f"{number}. {reason}"
+
+
+async def _start(assets: Path) -> Started:
+    """Start a child and wait until it has loaded the model; return it and what it said of itself."""
+    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # -P: a folder named "engine" where the user stands must not be taken for ours.
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "engine", "offline", "--assets", str(assets)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LINE_LIMIT,
+        start_new_session=True,
+        env={**environ, "PYTHONPATH": str(_ROOT), "PYTHONIOENCODING": "utf-8"},
+    )
+    child = _Child(process)
+    stderr = asyncio.create_task(child.read_stderr())
+    child.readers = [stderr]
+    try:
+        assert process.stdout is not None
+        first = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+        ready = json.loads(first)
+        if ready["event"] == "failed":
+            raise MissingExtraError(ready["message"], ready["hint"])
+        said = {name: ready[name] for name in ("model", "version", "note")}
+    except (TimeoutError, ValueError, KeyError) as problem:
+        await _end(child)
+        raise EndpointError(
+            f"The offline model did not start ({child.last_words()}).",
+            "Run “claif-tui doctor”, or choose another endpoint with --model.",
+        ) from problem
+    except BaseException:
+        # Called off or refused while starting: nobody else knows of this process yet.
+        child.kill()
+        stderr.cancel()
+        await asyncio.shield(process.wait())
+        raise
+    child.readers = [asyncio.create_task(child.read_answers()), stderr]
+    return child, said
 
 
 async def _send(child: _Child, message: Event) -> None:

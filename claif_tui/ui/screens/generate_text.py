@@ -109,6 +109,7 @@ def run_box(state: str, progress: Progress, before: int, width: int) -> Content:
     ]
     if state in LIVE_WORDS:
         rows += [f"{progress.per_second:,.1f} calls/s{eta}", money(progress), limit(progress, before)]
+        rows += [("few at once: small cap", "$text-muted")] if progress.held_by_cap else []
     else:
         rows += [f"{progress.calls:,} calls", money(progress)]
         rows.append((ending_key(progress), "bold $text-primary"))
@@ -131,7 +132,10 @@ def run_line(state: str, progress: Progress, before: int) -> Content:
         return safe.join(head, f" · {word} · {spent}   ", (ending_key(progress), "bold $text-primary"))
     eta = f"ETA {clock(progress.eta_seconds)}" if state == "running" else word.split(":")[0]
     arrow = "▲" if progress.limit > before else "▼" if progress.limit < before else ""
-    return safe.join(head, f" · {progress.per_second:,.0f}/s · {eta} · {spent} · limit {progress.limit}{arrow}")
+    few = " · small cap" if progress.held_by_cap else ""
+    return safe.join(
+        head, f" · {progress.per_second:,.0f}/s · {eta} · {spent} · limit {progress.limit}{arrow}{few}"
+    )
 
 
 def idle_box(plan: Plan) -> Content:

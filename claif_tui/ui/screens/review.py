@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
@@ -21,9 +21,12 @@ from claif_tui.ui.screens.review_keys import KeyQueue
 from claif_tui.ui.screens.review_source import Glance, QueueSource, glance, query_words, session_words
 from claif_tui.ui.widgets.pair_card import EditArea, PairCard, status_line
 from claif_tui.ui.widgets.pair_list import PairList
+from claif_tui.ui.widgets.panel import Panel
 from claif_tui.ui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.timer import Timer
 
     from claif_tui.core.review import ReviewQueue
@@ -68,11 +71,11 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
     def body(self) -> ComposeResult:
         """The list and the card, and one line on the session."""
         with Horizontal(id="review"):
-            with Vertical(classes="panel", id="list-panel"):
+            with Panel(classes="panel", id="list-panel"):
                 rows = PairList(id="pairs", empty="No pair here.")
                 rows.can_focus = False
                 yield rows
-            with Vertical(classes="panel", id="card-panel"):
+            with Panel(classes="panel", id="card-panel"):
                 yield PairCard(id="card")
         yield Static("", id="session")
 
@@ -215,17 +218,13 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
 
     def frame(self) -> None:
         """Write the titles and the line on the session."""
-        rows, panel = self.rows, self.query_one("#list-panel", Vertical)
+        rows, panel = self.rows, self.query_one("#list-panel", Panel)
         marked = f" · ◆ {len(rows.marked):,} marked" if rows.marked else ""
-        title = safe.line(f"{rows.count:,} · {query_words(self.query_shown)}{marked}")
-        if panel.border_title != title:
-            panel.border_title = title
+        panel.retitle(safe.line(f"{rows.count:,} · {query_words(self.query_shown)}{marked}"))
         seen = self.seen
         if seen is not None:
             counts = seen.counts
-            below = safe.line(f"● {counts.pending:,}  ✓ {counts.accepted:,}  ✗ {counts.rejected:,}")
-            if panel.border_subtitle != below:
-                panel.border_subtitle = below
+            panel.subtitle(safe.line(f"● {counts.pending:,}  ✓ {counts.accepted:,}  ✗ {counts.rejected:,}"))
         place = f"{rows.cursor + 1:,} of {rows.count:,}" if rows.count else ""
         self._session(safe.join(session_words(seen), (f"   {place}", "$text-muted")))
 
@@ -237,18 +236,16 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
 
     def show_card(self) -> None:
         """Show the pair under the cursor, unless its text is being edited."""
-        card, panel = self.card, self.query_one("#card-panel", Vertical)
+        card, panel = self.card, self.query_one("#card-panel", Panel)
         if card.editing:
             return
         pair = self.current
         if pair is not None:
-            title = safe.join(f"Pair {pair.id:,}  ", status_line(pair))
-            if panel.border_title != title:
-                panel.border_title = title
+            panel.retitle(safe.join(f"Pair {pair.id:,}  ", status_line(pair)))
             if card.pair != pair:
                 card.show(pair)
             return
-        panel.border_title = safe.line("Pair")
+        panel.retitle(safe.line("Pair"))
         card.show(None, "" if self.rows.count or self.rows.loading_ids else self._nothing())
 
     def _nothing(self) -> str:
@@ -310,21 +307,36 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
 
     # -- moving ----------------------------------------------------------------------------------------
 
+    def _move(self, step: Callable[[], object]) -> None:
+        """Move the cursor in its turn."""
+
+        def move() -> None:
+            step()
+            self.show_at_once()
+
+        self.keys.then(move)
+
+    def show_at_once(self) -> None:
+        """Show the pair under the cursor in the frame that moves the cursor; the list's message comes one later."""
+        if self.current is not None:
+            self.show_card()
+            self.frame()
+
     def action_move(self, by: int) -> None:
         """Go to another pair."""
-        self.keys.then(partial(self.rows.action_move, by))
+        self._move(lambda: self.rows.action_move(by))
 
     def action_half_page(self, by: int) -> None:
         """Go half a page."""
-        self.keys.then(partial(self.rows.action_half_page, by))
+        self._move(lambda: self.rows.action_half_page(by))
 
     def action_first(self) -> None:
         """Go to the first pair."""
-        self.keys.then(self.rows.action_first)
+        self._move(self.rows.action_first)
 
     def action_last(self) -> None:
         """Go to the last pair."""
-        self.keys.then(self.rows.action_last)
+        self._move(self.rows.action_last)
 
     def action_scroll_card(self, by: int) -> None:
         """Scroll a pair that is longer than the card."""
@@ -345,6 +357,7 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
                 self.rows.toggle_mark(self.rows.cursor_id)
                 self.rows.action_move(1)
                 self.frame()
+                self.show_at_once()
 
         self.keys.then(mark)
 

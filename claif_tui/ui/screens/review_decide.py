@@ -39,7 +39,9 @@ async def decide(screen: ReviewScreen, action: Action) -> None:
     if screen.sampled:
         await screen.count()
     # The app's poll brings the rest within a second; asking for it at every key would cost more than the key.
-    if not screen.rows.move_to(screen.rows.cursor + 1):
+    if screen.rows.move_to(screen.rows.cursor + 1):
+        screen.show_at_once()
+    else:
         screen.show_card()
         await _at_the_end(screen)
 
