@@ -23,7 +23,7 @@ def loss_at(step: int, seed: int = 0) -> float:
 def claim(project: Path, name: str, *, system: str = "claif", model: str = "minilm:3", **more: Any) -> Run:
     """Take a run directory for this process, which so is the one that trains."""
     path = project / "runs" / name
-    return rundir.claim(path, preset(system, model=model, data="d.jsonl", out=str(path), **more))
+    return rundir.claim(path, preset(system, model=model, data="d.jsonl", **more))
 
 
 def started(run: Run, total: int = 400, *, from_step: int = 0) -> None:
@@ -56,7 +56,9 @@ def score(run: Run, step: int, dev: float | None, *, best: bool = True) -> None:
         run.write_metrics({"best": {"step": step, "dev": dev}})
 
 
-def whole(project: Path, name: str, *, last: int = 400, seed: int = 0, end: str = "finished", **more: Any) -> Path:
+def whole(
+    project: Path, name: str, *, last: int = 400, seed: int = 0, end: str = "finished", **more: Any
+) -> Path:
     """Make a run with curves; ``end`` "" leaves it running in this process."""
     run = claim(project, name, **more)
     started(run)
@@ -72,12 +74,12 @@ def whole(project: Path, name: str, *, last: int = 400, seed: int = 0, end: str 
 
 
 def at_fixed_times(path: Path, start: float = START) -> None:
-    """Give every event of a run the same time on every day, a second apart, and the run a host that is none."""
+    """Give the beginning of a run and its events the same times on every day, a second apart."""
     file = path / rundir.EVENTS
     events = [json.loads(line) for line in file.read_text().splitlines()]
     for number, event in enumerate(events):
         event["t"] = start + number
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
     info = json.loads((path / rundir.RUN).read_text())
-    info |= {"claimed": start, "host": "gpu-box"}
+    info["claimed"] = start
     (path / rundir.RUN).write_text(json.dumps(info))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +21,14 @@ from claif_tui.core.training import Plan, configured, planned
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.screens.generate_text import clock
+from claif_tui.ui.screens.train_settle import Settled
 from claif_tui.ui.widgets.fields import Field
 from engine.config import ABOUT, FIELDS, TrainConfig, Value, from_mapping, parse, preset, to_mapping
 from engine.errors import ConfigError
 from engine.events import ends_of
 from engine.rundir import EVENTS
 
+DEFAULT = TrainConfig()
 PAUSE_SECONDS = 0.8
 """How long typing has to rest before the data is read for the plan."""
 
@@ -51,7 +52,7 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
     def __init__(self, project: Path, start: TrainConfig) -> None:
         super().__init__()
         self._project, self._start = project, start
-        self._problems: dict[str, str] = {}
+        self._planning = Settled(self, self._planned, pause=PAUSE_SECONDS, name="plan a run")
 
     def compose(self) -> ComposeResult:
         """The fields; below them what the focused one means, and what would be done."""
@@ -131,27 +132,28 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
         """Return the checked settings; ``ClaifError`` names what is wrong."""
         with told():
             values = self.values()
-            hidden = {
-                name: getattr(TrainConfig(), name) for name in FIELDS if name not in values
-            }  # what the objective does not use wants its default
-            from_mapping({**hidden, **values})
-        return configured(None, {**hidden, **values}, project=self._project, base=self._project)
+            # What the objective does not use wants its default, whatever the preset says.
+            values = {**{name: getattr(DEFAULT, name) for name in FIELDS}, **values}
+            from_mapping(values)
+        return configured(None, values, project=self._project, base=self._project)
 
     def _plan(self) -> None:
-        """Work out what a run would do once typing rests; a newer wish takes the place of an older one."""
-        self.run_worker(
-            self._planned(), group="plan", exclusive=True, exit_on_error=False, description="plan the run"
-        )
+        """Say what is wrong at once, and what a run would do once typing rests."""
+        try:
+            self.config()
+        except ClaifError as error:
+            self._show(_wrong(error))
+        else:
+            self._show(safe.line("reading the data …", "$text-muted"))
+            self._planning.ask()
 
     async def _planned(self) -> None:
         try:
             config = self.config()
-            self._show(safe.line("reading the data …", "$text-muted"))
-            await asyncio.sleep(PAUSE_SECONDS)
             plan = await self.shell.background(partial(planned, config))
             pace = await self.shell.background(partial(pace_of, self._project, config.model))
         except ClaifError as error:
-            self._show(safe.block(f"✗ {error.message}. {error.hint}".rstrip(), "$text-error"))
+            self._show(_wrong(error))
         else:
             self._show(plan_words(config, plan, pace))
 
@@ -163,12 +165,16 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
         try:
             config = self.config()
         except ClaifError as error:
-            self._show(safe.block(f"✗ {error.message}. {error.hint}".rstrip(), "$text-error"))
+            self._show(_wrong(error))
             marked = next((field for field in self.query(Field) if field.has_class("-problem")), None)
             if marked is not None:
                 marked.focus_editor()
         else:
             self.dismiss(config)
+
+
+def _wrong(error: ClaifError) -> Content:
+    return safe.block(f"✗ {error.message.rstrip('.')}. {error.hint}".rstrip(), "$text-error")
 
 
 def text_of(value: object) -> str:

@@ -85,7 +85,7 @@ def what_now(store: Store) -> str:
     try:
         require_train("training")
     except MissingExtraError as error:
-        lines.append(f"Training needs an extra that is not installed: {error.hint}")
+        lines.append(f"Training needs an extra that is not installed:\n{error.hint}")
     return "\n\n".join(lines)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +17,7 @@ from claif_tui.core.models import Status
 from claif_tui.core.snapshot import Created, SnapshotWish, create
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
+from claif_tui.ui.screens.train_settle import Settled
 from claif_tui.ui.widgets.fields import Field
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class FreezeModal(ClaifModal[Created | None]):
         super().__init__()
         self._store = store
         self._freezing = False
+        self._counting = Settled(self, self._count, pause=PAUSE_SECONDS, name="count the funnel")
 
     def compose(self) -> ComposeResult:
         """The choices, and below them the funnel."""
@@ -63,11 +64,11 @@ class FreezeModal(ClaifModal[Created | None]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """Begin with the accepted pairs; where there are none, with those that are not rejected."""
+        """Begin with the accepted pairs, all of them."""
         for key, value in (("statuses", "accepted"), ("edited", "no")):
             self._field(key).show(value)
         self._field("statuses").focus_editor()
-        self._count()
+        self._counting.ask()
 
     def _field(self, key: str) -> Field:
         return next(field for field in self.query(Field) if field.key == key)
@@ -75,7 +76,7 @@ class FreezeModal(ClaifModal[Created | None]):
     @on(Field.Edited)
     def _edited(self, event: Field.Edited) -> None:
         event.stop()
-        self._count()
+        self._counting.ask()
 
     def wish(self) -> SnapshotWish:
         """Return what is chosen; ``UsageError`` names the field that does not read."""
@@ -90,14 +91,8 @@ class FreezeModal(ClaifModal[Created | None]):
             edited_only=self._field("edited").text == "yes",
         )
 
-    def _count(self) -> None:
-        """Count the funnel once typing rests; a newer wish takes the place of an older one."""
-        self.run_worker(
-            self._counted(), group="funnel", exclusive=True, exit_on_error=False, description="count the funnel"
-        )
-
-    async def _counted(self) -> None:
-        await asyncio.sleep(PAUSE_SECONDS)
+    async def _count(self) -> None:
+        """Count what the funnel makes of the wish."""
         try:
             funnel = await self.shell.background(partial(_funnel, self._store, self.wish()))
         except ClaifError as error:

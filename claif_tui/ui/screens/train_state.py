@@ -206,7 +206,8 @@ def log_line(event: Event) -> LogLine | None:
         case "stopped":
             return LogLine(t, f"{at}  stopped and saved", "$text-warning")
         case "finished":
-            return LogLine(t, f"{at}  finished. {event.get('reason', '')}".rstrip(), "$text-success")
+            why = event.get("reason")
+            return LogLine(t, f"{at}  finished{f': {why}' if why else ''}", "$text-success")
         case "failed":
             words = f"{str(event.get('message', '')).rstrip('.')}. {event.get('hint', '')}".strip()
             return LogLine(t, f"✗ {event.get('type', 'error')}: {words}", "$text-error")
