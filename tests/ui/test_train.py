@@ -28,7 +28,8 @@ from claif_tui.ui.screens.train_form import ConfigModal
 from claif_tui.ui.screens.train_snapshot import FreezeModal
 from claif_tui.ui.screens.train_state import Watch
 from claif_tui.ui.widgets import loss_chart
-from claif_tui.ui.widgets.downsample import lttb
+from claif_tui.ui.widgets.downsample import lttb, running_mean
+from claif_tui.ui.widgets.fields import Field
 from claif_tui.ui.widgets.loss_chart import LossChart
 from claif_tui.ui.widgets.loss_plot import LogFormatter
 from engine import rundir
@@ -81,6 +82,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
 def notices(app: ClaifApp) -> str:
     """Every notice that is shown."""
     return "\n".join(str(note.message) for note in app._notifications)
+
+
+def field_of(app: ClaifApp, key: str) -> Field:
+    """A field of the form."""
+    return next(field for field in app.screen.query(Field) if field.key == key)
 
 
 def legend(app: ClaifApp) -> str:
@@ -260,8 +266,8 @@ async def test_the_form_explains_checks_plans_and_launches(
         assert "The system whose settings these started from." in screen_text(app)
         form = app.screen
         assert isinstance(form, ConfigModal)
-        assert not form._field("temperature").display, "CLAIF's loss has none"
-        form._field("epochs").focus_editor()
+        assert not field_of(app, "temperature").display, "CLAIF's loss has none"
+        field_of(app, "epochs").focus_editor()
         await until(pilot, lambda: "Passes over the training data" in screen_text(app), "the explanation")
         assert "a whole number from 1 to 1,000" in screen_text(app)
         await pilot.press("end")
@@ -274,9 +280,9 @@ async def test_the_form_explains_checks_plans_and_launches(
         await type_text(pilot, "2")
         await until(pilot, lambda: asked[-1].epochs == 2, "another plan")
         await until(pilot, lambda: "50 steps = 2 × 25" in screen_text(app), "it shown")
-        form._field("objective").focus_editor()
+        field_of(app, "objective").focus_editor()
         await pilot.press("right", "right")
-        await until(pilot, lambda: form._field("temperature").display, "what InfoNCE needs")
+        await until(pilot, lambda: field_of(app, "temperature").display, "what InfoNCE needs")
         await pilot.press("left", "left")
         await idle(pilot)
         await pilot.press("ctrl+s")
@@ -301,7 +307,10 @@ async def test_runs_are_overlaid_zoomed_and_shown_on_a_log_scale(project: Path) 
         await pilot.press("L")
         await until(pilot, lambda: "log y" in screen_text(app), "the log scale")
         assert "0.02" in screen_text(app) and "0.1" in screen_text(app)
-        await pilot.press("plus")
+        await pilot.press("s")
+        await until(pilot, lambda: "log y · mean of 25 steps" in screen_text(app), "the smoothed curve")
+        assert f"A claif-2 {made_runs.loss_at(400, 1):.4f}" in legend(app), "values stay what they were"
+        await pilot.press("s", "plus")
         await until(pilot, lambda: "steps 101 to 300" in screen_text(app), "half of it")
         await pilot.press("right")
         await until(pilot, lambda: "steps 151 to 350" in screen_text(app), "a later part")
@@ -435,6 +444,13 @@ def test_fewer_points_keep_ends_and_peaks() -> None:
     assert lttb(xs[:5], ys[:5], 400)[0] is not None
     assert len(lttb(xs[:401], ys[:401], 400)[0]) == 400
     assert lttb(xs, ys, 2)[0].tolist() == [0, 9_999]
+
+
+def test_a_running_mean_begins_with_what_there_is_and_skips_what_is_undefined() -> None:
+    ys = np.array([1.0, np.nan, 3.0, 5.0, np.nan])
+    assert running_mean(ys, 2).tolist() == [1.0, 1.0, 3.0, 4.0, 5.0]
+    assert np.isnan(running_mean(np.array([np.nan, np.nan]), 2)).all()
+    assert running_mean(np.array([]), 3).tolist() == []
 
 
 @pytest.mark.parametrize(("low", "high"), [(-4.0, 0.0), (-1.52, -1.5), (-1.0, -0.7), (0.0, 0.1)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from claif_tui.core import runs
 from claif_tui.core.runs import RunRow
 from claif_tui.core.training import Plan
 from claif_tui.ui.app import ClaifApp
@@ -29,7 +30,7 @@ SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
 @pytest.fixture(autouse=True)
 def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same host, times and machine on every machine and day."""
-    listed = train_state.list_runs
+    listed = runs.list_runs
 
     def rows(project: Path) -> list[RunRow]:
         return [replace(row, host="gpu-box") for row in listed(project)]

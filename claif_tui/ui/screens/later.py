@@ -1,4 +1,4 @@
-"""Rate and Train until they are built: what will be here, and what to do today instead."""
+"""Rate until it is built: what will be here, and what to do today instead."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
         "time, and the report gives intervals and agreement.",
         "Until then: press 5 to review pairs yourself. In Review, a random sample with a fixed seed gives the "
         "keep rate with its interval. `claif-tui export` writes any subset for raters elsewhere.",
-    ),
-    "train": (
-        "Train · comes next",
-        "Train a sentence encoder on a frozen snapshot of the reviewed pairs, with live curves, in a process "
-        "that outlives this app.",
-        "Until then: `claif-tui export --format sentence-transformers --out pairs.jsonl` writes the accepted "
-        "pairs with their scores, ready for a CosineSimilarityLoss; `--format dino` writes the official form.",
     ),
 }
 

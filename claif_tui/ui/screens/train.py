@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from functools import partial
 from typing import ClassVar
@@ -29,6 +30,8 @@ LETTERS = "ABCDE"
 CHARTS = ("loss", "dev", "rate")
 ZOOM = 2.0
 PAN = 0.25
+SMOOTH = 25
+"""Steps that a smoothed loss is the mean of."""
 NARROWEST = 4.0
 """Steps that are in sight at the least."""
 
@@ -57,8 +60,8 @@ system on the newest snapshot; it offers to freeze one where there is none, or w
 enter opens the form with every setting explained, and says steps and time before the start. A run is a process of \
 its own: it goes on when this app is closed, and the app shows it again when it is opened. x lets it save and end; \
 R goes on with it from where it saved. The list holds all runs, those of the command line too; o keeps the curve of \
-a run on the charts while the cursor moves on. L makes the loss logarithmic, + and - zoom, the arrows move, r shows \
-all of it, v picks the chart.
+a run on the charts while the cursor moves on. L makes the loss logarithmic, s smooths it, + and - zoom, the arrows \
+move, r shows all of it, v picks the chart.
 """
     BINDINGS = [
         Binding("t", "launch", "Launch", id="train.launch", tooltip="Train the default on the newest snapshot"),
@@ -68,6 +71,7 @@ all of it, v picks the chart.
         Binding("f", "freeze", "Freeze", id="train.freeze", tooltip="Freeze a snapshot of the reviewed pairs"),
         Binding("o", "overlay", "Overlay", id="train.overlay", tooltip="Keep this run's curves on the charts"),
         Binding("L", "log_scale", "Log y", id="train.log_scale", tooltip="Logarithmic scale of the loss"),
+        Binding("s", "smooth", "Smooth", show=False, id="train.smooth", tooltip="Draw means of the loss"),
         Binding("v", "view", "Charts", show=False, id="train.view", tooltip="Show loss, dev or learning rate"),
         Binding("l", "log", "Log", show=False, id="train.log", tooltip="The whole log of the run"),
         Binding("plus,equals_sign", "zoom(True)", "Zoom in", show=False, key_display="+", id="train.zoom_in"),
@@ -84,9 +88,10 @@ all of it, v picks the chart.
         self._watches: dict[str, Watch] = {}
         self._pinned: list[str] = []
         self._log_scale = False
+        self._smooth = 1
         self._window: Window | None = None
         self._chart = ""
-        self._looking = False
+        self._looking = asyncio.Lock()
         self._frame = 0
         self._project: object = None
         self._wanted = ""
@@ -165,9 +170,8 @@ all of it, v picks the chart.
 
     def _tick(self) -> None:
         """Look for news unless a look is under way or another screen is shown."""
-        if self._looking or self.store is None or self.app.screen_stack[0] is not self:
+        if self._looking.locked() or self.store is None or self.app.screen_stack[0] is not self:
             return
-        self._looking = True
         self._frame += 1
         listing = self._frame % FRAMES == 0
         self.run_worker(
@@ -175,7 +179,8 @@ all of it, v picks the chart.
         )
 
     async def _look(self, *, listing: bool) -> None:
-        try:
+        """Read what is new and draw it; one look at a time."""
+        async with self._looking:
             store = self.store
             if store is None:
                 return
@@ -187,12 +192,13 @@ all of it, v picks the chart.
             self._views |= found.views
             changed = found.rows is not None and found.rows != self._rows
             if found.rows is not None and changed:
+                gone = not found.rows
                 self._rows = found.rows
                 self._show_rows()
+                if gone:
+                    self.reload()
             if changed or found.views:
                 self._draw()
-        finally:
-            self._looking = False
 
     @property
     def current(self) -> RunRow | None:
@@ -282,8 +288,7 @@ all of it, v picks the chart.
             self._put("#log", self._log(view))
             self._title("#now-panel", safe.line(row.name))
             self._title("#loss-panel", text.title(row, view))
-            marks = [*(["log y"] if self._log_scale else []), *([self._zoomed()] if self._window else [])]
-            self.query_one("#loss-panel").border_subtitle = safe.line(" · ".join(marks))
+            self.query_one("#loss-panel").border_subtitle = safe.line(self._marks())
             self._draw_charts(row)
 
     def _draw_charts(self, row: RunRow) -> None:
@@ -296,7 +301,18 @@ all of it, v picks the chart.
                 if view is not None:
                     xs, ys = {"loss": view.losses, "dev": view.scores, "rate": view.rates}[chart]
                     curves.append(Curve(name, xs, ys, self.letter(name)))
-            widget.show(curves, window=self._window, log=self._log_scale and chart == "loss")
+            loss = chart == "loss"
+            widget.show(
+                curves,
+                window=self._window,
+                log=self._log_scale and loss,
+                smooth=self._smooth if loss else 1,
+            )
+
+    def _marks(self) -> str:
+        """How the loss is drawn, where it is not as it comes."""
+        smooth = f"mean of {self._smooth} steps" if self._smooth > 1 else ""
+        return " · ".join(filter(None, ("log y" if self._log_scale else "", smooth, self._zoomed())))
 
     def _log(self, view: View | None) -> Content:
         count = max(1, self.query_one("#log-panel").content_size.height)
@@ -335,6 +351,11 @@ all of it, v picks the chart.
         self._log_scale = not self._log_scale
         self._draw()
 
+    def action_smooth(self) -> None:
+        """Draw the loss as means, or as it came."""
+        self._smooth = 1 if self._smooth > 1 else SMOOTH
+        self._draw()
+
     def action_view(self) -> None:
         """Go through the charts."""
         shown = ("", *CHARTS) if not self._cramped else CHARTS
@@ -358,10 +379,7 @@ all of it, v picks the chart.
         return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
     def _zoomed(self) -> str:
-        extent = self._extent()
-        if extent is None or self._window is None:
-            return ""
-        return f"steps {self._window[0]:,.0f} to {self._window[1]:,.0f}"
+        return "" if self._window is None else f"steps {self._window[0]:,.0f} to {self._window[1]:,.0f}"
 
     def action_zoom(self, closer: bool) -> None:
         """Show half as many steps, or twice as many, around the middle of what is in sight."""

@@ -41,6 +41,15 @@ class Pace:
     run: str
 
 
+class Fields(VerticalScroll, inherit_bindings=False, can_focus=False):
+    """The fields; up and down go from one to the next, and scroll with it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next field", show=False, id="form.down"),
+        Binding("up", "app.focus_previous", "Previous field", show=False, id="form.up"),
+    ]
+
+
 class ConfigModal(ClaifModal[TrainConfig | None]):
     """Gives the settings to train with, or None."""
 
@@ -58,7 +67,7 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
         """The fields; below them what the focused one means, and what would be done."""
         with Vertical(classes="dialog form") as box:
             box.border_title = safe.line("Train")
-            with VerticalScroll(id="form-fields", can_focus=False):
+            with Fields(id="form-fields"):
                 for name, field in FIELDS.items():
                     if field.kind == "bool":
                         yield Field(name, name, options=("false", "true"))

@@ -201,6 +201,9 @@ async def launch(screen: TrainScreen, config: TrainConfig) -> None:
         return
     screen.shell.say(f"Starting {config.system} from {config.model} …")
     path = await screen.shell.background(partial(runs.launch, store.folder, config, base=store.folder))
+    if path.parent != (store.folder / runs.FOLDER).absolute():
+        screen.shell.say(f"The run trains in {path}: outside the project, so it is not in this list.")
+        return
     screen.shell.say(f"{path.name} trains. {ON_ITS_OWN}")
     screen.attach(path.name)
 

@@ -86,7 +86,7 @@ class Watch:
         self._best_loss: tuple[int, float] | None = None
         self._paces: deque[float] = deque(maxlen=PACES)
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
-        self._said = ""
+        self._said, self._failure = "", ""
         self._told = False
 
     def look(self) -> View | None:
@@ -122,6 +122,8 @@ class Watch:
                 self._rates.add(step, float(rate))
             if isinstance(pace, int | float) and pace > 0:
                 self._paces.append(float(pace))
+        elif kind == "failed":
+            self._failure = failure_words(event)
         line = log_line(event)
         if line is not None:
             self._log.append(line)
@@ -151,7 +153,7 @@ class Watch:
             latest=dict(progress.latest),
             rows_per_second=median(self._paces) if self._paces else None,
             ended=progress.ended,
-            message=progress.message,
+            message=self._failure if progress.ended == "failed" else "",
             losses=self._losses.arrays(),
             scores=self._scores.arrays(),
             rates=self._rates.arrays(),
@@ -184,6 +186,11 @@ class _Series:
         return np.array(self._steps), np.array(self._values)
 
 
+def failure_words(event: Event) -> str:
+    """Return what a failed run says was wrong, and what to do."""
+    return f"{str(event.get('message', '')).rstrip('.')}. {event.get('hint', '')}".strip()
+
+
 def log_line(event: Event) -> LogLine | None:
     """Return what an event says as a line of the log; steps and heartbeats say nothing there."""
     moment, step = event.get("t"), event.get("step")
@@ -209,8 +216,7 @@ def log_line(event: Event) -> LogLine | None:
             why = event.get("reason")
             return LogLine(t, f"{at}  finished{f': {why}' if why else ''}", "$text-success")
         case "failed":
-            words = f"{str(event.get('message', '')).rstrip('.')}. {event.get('hint', '')}".strip()
-            return LogLine(t, f"✗ {event.get('type', 'error')}: {words}", "$text-error")
+            return LogLine(t, f"✗ {event.get('type', 'error')}: {failure_words(event)}", "$text-error")
     return None
 
 

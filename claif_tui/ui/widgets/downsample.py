@@ -48,3 +48,14 @@ def lttb(xs: Floats, ys: Floats, points: int = POINTS) -> tuple[Floats, Floats]:
         last = start + int(areas.argmax())
         kept[bucket + 1] = last
     return xs[kept], ys[kept]
+
+
+def running_mean(ys: Floats, width: int) -> Floats:
+    """Return means of each value and up to ``width - 1`` before it; nan counts for nothing."""
+    good = np.isfinite(ys)
+    sums = np.concatenate(([0.0], np.cumsum(np.where(good, ys, 0.0))))
+    counts = np.concatenate(([0], np.cumsum(good)))
+    ends = np.arange(1, len(ys) + 1)
+    starts = np.maximum(0, ends - width)
+    found = counts[ends] - counts[starts]
+    return np.where(found > 0, (sums[ends] - sums[starts]) / np.maximum(found, 1), np.nan)

@@ -18,7 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Sparkline, Static
 
 from claif_tui.ui import safe
-from claif_tui.ui.widgets.downsample import Drawn, Floats, lttb
+from claif_tui.ui.widgets.downsample import Drawn, Floats, lttb, running_mean
 
 Window = tuple[float, float]
 COLOURS = 6
@@ -69,6 +69,7 @@ class LossChart(Vertical):
         self._curves: tuple[Curve, ...] = ()
         self._window: Window | None = None
         self._log = False
+        self._smooth = 1
         self._plot: Widget | None = None
 
     def compose(self) -> ComposeResult:
@@ -88,9 +89,12 @@ class LossChart(Vertical):
         self._draw()
         self.watch(self.app, "theme", self._draw, init=False)
 
-    def show(self, curves: Sequence[Curve], *, window: Window | None, log: bool) -> None:
-        """Show curves between two steps (None: all of them); a log scale leaves out what is not above 0."""
-        self._curves, self._window, self._log = tuple(curves), window, log
+    def show(self, curves: Sequence[Curve], *, window: Window | None, log: bool, smooth: int = 1) -> None:
+        """Show curves between two steps (None: all of them); a log scale leaves out what is not above 0.
+
+        ``smooth`` draws means of so many values; the legend keeps to the values themselves.
+        """
+        self._curves, self._window, self._log, self._smooth = tuple(curves), window, log, smooth
         self._draw()
 
     @property
@@ -133,12 +137,13 @@ class LossChart(Vertical):
     def _drawn(self) -> list[Drawn]:
         found = []
         for index, curve in enumerate(self._curves):
-            keep = np.isfinite(curve.ys)
+            means = curve.ys if self._smooth == 1 else running_mean(curve.ys, self._smooth)
+            keep = np.isfinite(means)
             if self._log:
-                keep &= np.nan_to_num(curve.ys, nan=-1.0) > 0
+                keep &= np.nan_to_num(means, nan=-1.0) > 0
             if self._window is not None:
                 keep &= (curve.xs >= self._window[0]) & (curve.xs <= self._window[1])
-            xs, ys = curve.xs[keep], curve.ys[keep]
+            xs, ys = curve.xs[keep], means[keep]
             xs, ys = lttb(xs, np.log10(ys) if self._log else ys)
             style = str(self.get_component_rich_style(f"loss-chart--{index % COLOURS}", partial=True))
             found.append(Drawn(xs, ys, style, curve.letter))
