@@ -83,6 +83,11 @@ def current(app: ClaifApp) -> Line:
     return line
 
 
+def own_line(app: ClaifApp, name: str) -> str:
+    """The line that one of our results is drawn as; nothing while it is out of sight."""
+    return next((line for line in screen_text(app).splitlines() if f"◆ ours {name}" in line), "")
+
+
 def notices(app: ClaifApp) -> str:
     return "\n".join(str(note.message) for note in app._notifications)
 
@@ -134,7 +139,7 @@ async def test_rows_that_are_not_alike_get_a_reason_in_place_of_a_difference(sco
         await shown(pilot)
         while current(app).entry.row.system != "minilm:3":
             await press(pilot, "j")
-        assert "not comparable" in next(x for x in screen_text(app).splitlines() if "◆ ours minilm:3" in x)
+        await until(pilot, lambda: "not comparable" in own_line(app, "minilm:3"), "the row, not compared")
         assert "not comparable: its supervision is not known" in screen_text(app)
         await press(pilot, "end")
         while current(app).entry.row.system != "half":
@@ -149,21 +154,20 @@ async def test_a_narrow_table_turns_sideways_and_keeps_the_model(scored: Path) -
         await shown(pilot)
         drawn = screen_text(app)
         assert "Avg." in drawn and "-3.27" in drawn, "what matters first is in sight"
-        assert "SICK-R" not in drawn.splitlines()[3] and "columns 7 ▸" in drawn
+        assert "SICK-R" not in drawn.splitlines()[3] and "7 columns ▸" in drawn
         await press(pilot, *["right"] * 20)
         drawn = screen_text(app)
         own = next(line for line in drawn.splitlines() if "◆ ours claif-1" in line)
         assert "81.20" in own and drawn.splitlines()[3].split()[-2] == "SICK-R"
         assert "backbone" not in drawn.splitlines()[3] and re.search(r"◂ \d columns ─", drawn)
         await press(pilot, *["left"] * 20)
-        assert "columns 7 ▸" in screen_text(app)
+        assert "7 columns ▸" in screen_text(app)
         for width in (60, 200, 80):
             await pilot.resize_terminal(width, 24)
-            await idle(pilot)
-            assert "◆ ours claif-1" in screen_text(app)
+            await until(pilot, lambda: own_line(app, "claif-1"), "the row under the cursor")
         while current(app).entry.row.system != "minilm:3":
             await press(pilot, "j")
-        assert "n/c" in next(line for line in screen_text(app).splitlines() if "◆ ours minilm:3" in line)
+        await until(pilot, lambda: "n/c" in own_line(app, "minilm:3"), "the row, not compared")
 
 
 async def test_transfer_backbone_order_and_comparison(scored: Path) -> None:
@@ -253,7 +257,13 @@ async def test_a_result_of_another_process_is_seen_and_a_damaged_file_is_named(
 async def test_hostile_results_are_shown_as_text(project: Path) -> None:
     for number, text in enumerate(HOSTILE):
         clean = text.replace("\ud800", "\ufffd")
-        more = {"backbone": clean, "supervision": clean, "scorer": clean, "model": clean, "data": clean}
+        more: dict[str, Any] = {
+            "backbone": clean,
+            "supervision": clean,
+            "scorer": clean,
+            "model": clean,
+            "data": clean,
+        }
         evaluations.save(project, result(clean, 99.0 - number, identity=str(number), notes=(clean,), **more))
     app = ClaifApp(project)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -431,7 +441,12 @@ async def test_leaving_can_leave_the_evaluation_at_work(
     child(tmp_path, monkeypatch, code)
     started: list[Any] = []
     real = evaluate_job._start
-    monkeypatch.setattr(evaluate_job, "_start", lambda *args: started.append(real(*args)) or started[-1])
+
+    def start(*args: Any) -> Any:
+        started.append(real(*args))
+        return started[-1]
+
+    monkeypatch.setattr(evaluate_job, "_start", start)
     app = ClaifApp(project)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await shown(pilot)

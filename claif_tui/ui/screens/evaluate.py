@@ -155,8 +155,7 @@ class EvaluateScreen(ClaifScreen):
         self._to_newest = False
         found = next((line.id for line in table.lines if goal and line.entry.row.id == goal), None)
         if found is not None:
-            rows.move_to_id(found)
-            self.call_after_refresh(rows.move_to_id, found)  # now there is room to scroll
+            rows.jump(found)
         self._show_row(rows.current)
         self._show_titles()
 
@@ -170,9 +169,7 @@ class EvaluateScreen(ClaifScreen):
         parts += [f"Δ to {self._view.against}"] if self._view.against else []
         panel = self.query_one("#table-panel")
         panel.border_title = safe.line(" · ".join(parts))
-        left, right = rows.hidden
-        more = " ".join([*([f"◂ {left}"] if left else []), "columns", *([f"{right} ▸"] if right else [])])
-        panel.border_subtitle = safe.line(more if left or right else "")
+        panel.border_subtitle = safe.line(_beyond(*rows.hidden))
         self.query_one("#head", Static).update(rows.head(self._view.sort))
 
     @on(ScoreTable.Turned)
@@ -354,6 +351,13 @@ class EvaluateScreen(ClaifScreen):
         """The row under the cursor."""
         line = self.query_one(ScoreTable).current
         return None if line is None or self._table is None else ("the row", plain_row(line, self._table))
+
+
+def _beyond(left: int, right: int) -> str:
+    """Say how many columns are out of sight on either side."""
+    if left and right:
+        return f"◂ {left} · {right} ▸ columns"
+    return f"◂ {left} columns" if left else f"{right} columns ▸" if right else ""
 
 
 def _sort_name(key: str) -> str:

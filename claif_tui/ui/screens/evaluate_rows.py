@@ -47,6 +47,7 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         super().__init__(empty="No row has that backbone.", id=id)
         self._tasks: Sequence[str] = ()
         self._first = 0
+        self._centred: int | None = None
         self._layout = layout((), 80)
 
     def fill(self, tasks: Sequence[str], lines: Sequence[Line]) -> None:
@@ -54,6 +55,20 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         self._tasks = tasks
         self._fit()
         self.show(array("q", [line.id for line in lines]), lines)
+
+    def jump(self, row_id: int) -> None:
+        """Put the cursor on a row with its neighbours in sight; until it moves on, the row stays in the middle."""
+        self._centred = row_id
+        self.move_to_id(row_id)
+
+    def _bring_in_sight(self) -> None:
+        if self.cursor_id != self._centred:
+            self._centred = None
+            super()._bring_in_sight()
+            return
+        top = min(max(0, self.cursor - self.lines_in_view // 2), max(0, self.count - self.lines_in_view))
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False)
 
     def on_resize(self) -> None:
         """Choose the columns for the new width."""
@@ -105,7 +120,9 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         ]
         for column in self._layout.shown(self._first):
             text = display_text(cell(row, column)[:100], one_line=True)
-            cells.append((_placed(text, column), "score-table--fact" if column.key in _FACTS else ""))
+            cells.append(
+                (_placed(text, column), "score-table--fact" if column.key in _FACTS and not at_cursor else "")
+            )
         return cells
 
 
