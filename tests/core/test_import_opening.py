@@ -128,6 +128,12 @@ def test_lone_surrogates_in_utf8_reach_the_reader(tmp_path: Path) -> None:
     assert lines(write(tmp_path, b"good\nbad \xed\xa0\x80 end\n")) == ["good", "bad \ud800 end"]
 
 
+def test_a_byte_order_mark_alone_is_no_line(tmp_path: Path) -> None:
+    facts = examine(write(tmp_path, b"\xef\xbb\xbf"), "utf-8")
+    assert (facts.lines, list(open_lines(facts))) == (0, [])
+    assert examine(write(tmp_path, b"\xef\xbb\xbfone\ntwo")).lines == 2
+
+
 @given(
     st.lists(
         st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs", "Cc"]), max_size=30),

@@ -272,7 +272,8 @@ class _Scan:
             self._valid += sum(char > "\x7f" for char in text) - len(escaped)
         else:
             self._valid += len(block) - len(text)
-        self._count(text)
+        # A byte order mark is no line: a file of it alone has none.
+        self._count(text if self.lines else text.removeprefix("\ufeff"))
 
     def _measure(self, chunk: bytes) -> None:
         first = chunk.find(b"\n")
