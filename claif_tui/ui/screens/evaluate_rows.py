@@ -68,7 +68,7 @@ class ScoreTable(WorkerErrors, RowList[Line]):
             return
         top = min(max(0, self.cursor - self.lines_in_view // 2), max(0, self.count - self.lines_in_view))
         if top != self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False)
+            self.scroll_to(y=top, animate=False, force=True)  # the bar may not be there yet
 
     def on_resize(self) -> None:
         """Choose the columns for the new width."""
