@@ -67,7 +67,7 @@ class Ledger(Protocol):
 
 
 EXPOSED_SHARE = 25
-"""One part in so many of a cap may be open at once, so a kill wastes 4 % of it at most."""
+"""One part in so many of a cap may be open at once: a kill wastes 4 % of it at most, or one request if that is more."""
 
 
 class Exposure:

@@ -103,6 +103,11 @@ class _Spare:
     def __init__(self) -> None:
         self._starting: asyncio.Task[Started] | None = None
 
+    @property
+    def there(self) -> bool:
+        """Whether a child of this event loop is kept, ready or not."""
+        return self._starting is not None and self._starting.get_loop() is asyncio.get_running_loop()
+
     def put(self, starting: asyncio.Task[Started]) -> None:
         """Keep a child that is starting."""
         self._starting = starting
@@ -110,7 +115,7 @@ class _Spare:
     async def take(self) -> Started | None:
         """Hand the child over, once, when it is ready; None if there is none, it died, or another loop's it is."""
         starting = self._starting
-        if starting is None or starting.get_loop() is not asyncio.get_running_loop():
+        if starting is None or not self.there:
             return None
         await asyncio.wait([starting])
         if self._starting is not starting:
@@ -126,7 +131,8 @@ _spare = _Spare()
 
 async def prepare() -> None:
     """Load the model in a child now, so that the first request finds it there. Raises nothing: the request will."""
-    await discard()
+    if _spare.there:
+        return
     starting = asyncio.create_task(_start(assets_dir()))
     _spare.put(starting)
     await asyncio.wait([starting])
