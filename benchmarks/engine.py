@@ -3,8 +3,8 @@
 ``python -m benchmarks.engine --data SENTEVAL [--only PART,…] [--official PATH]`` prints a table. Both sides take
 turns, and a ratio is the median of the ratios of neighbouring turns, so that other work on the machine weighs on both
 alike. The peer is sentence-transformers in its default precision (fp32); for the transfer classifier a plain loop
-of the same arithmetic. ``--official`` names a checkout of SentEval, whose own loop is then timed too; without it that row is left
-out and says so. On a machine with a GPU, ``gpu`` times a whole run of a model of BERT-base's size.
+of the same arithmetic. ``--official`` names a checkout of SentEval, whose own loop is then timed too; without it that
+row is left out and says so. On a machine with a GPU, ``gpu`` times a whole run of a model of BERT-base's size.
 """
 
 from __future__ import annotations
@@ -482,7 +482,10 @@ def main() -> None:
     if args.child:
         child(args.child, args.data)
         return
-    parts = {**PARTS, "official": partial(official, checkout=args.official)}
+    parts: dict[str, Callable[[Path], list[Row]]] = {
+        **PARTS,
+        "official": partial(official, checkout=args.official),
+    }
     wanted = args.only.split(",") if args.only else list(parts)
     if unknown := [name for name in wanted if name not in parts]:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(parts)}")
