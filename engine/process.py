@@ -24,6 +24,19 @@ class Place:
     namespace: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Which of the processes of one run this is: ``rank`` 0 to ``size`` - 1."""
+
+    rank: int = 0
+    size: int = 1
+
+
+def seat() -> Seat:
+    """What torchrun says in the environment; without it the one process there is."""
+    return Seat(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
 @cache
 def here() -> Place:
     """This machine, this boot, this process namespace (a container has one of its own)."""
