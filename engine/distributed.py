@@ -46,6 +46,11 @@ class Alone:
     rank, size = 0, 1
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """The number of each process."""
+        return (os.getpid(),)
+
+    @property
     def leads(self) -> bool:
         """Whether this process writes: events, scores, checkpoints."""
         return self.rank == 0
@@ -84,7 +89,12 @@ class Team(Alone):
     """One of several processes. Made by ``join``; every method is called by all of them, in the same order."""
 
     def __init__(self, seat: Seat, pids: Sequence[int], store: dist.Store) -> None:
-        self.rank, self.size, self.pids, self.store = seat.rank, seat.size, tuple(pids), store
+        self.rank, self.size, self._pids, self.store = seat.rank, seat.size, tuple(pids), store
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The number of each process."""
+        return self._pids
 
     def share(self, rows: int) -> slice:
         """Which of ``rows`` rows this process takes: neighbours, perhaps none."""
@@ -130,9 +140,10 @@ class Team(Alone):
 
     def agree(self, *wishes: bool) -> tuple[bool, ...]:
         """For each wish, whether any process has it. Returns when all have come to this point."""
-        votes = torch.tensor(wishes, dtype=torch.int32)
+        # gloo does not wait for anybody to send nothing.
+        votes = torch.tensor([*wishes, True], dtype=torch.int32)
         dist.all_reduce(votes, dist.ReduceOp.MAX)
-        return tuple(bool(vote) for vote in votes.tolist())
+        return tuple(bool(vote) for vote in votes.tolist()[:-1])
 
     def collect(self, value: Tensor) -> list[Tensor]:
         """What each process holds, in their order: tensors of one shape on the CPU."""

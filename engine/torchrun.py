@@ -51,6 +51,8 @@ def processes(config: TrainConfig) -> int:
 
 def launch(number: int, words: list[str]) -> int:
     """Start ``number`` processes ``python -m WORDS… --group FILE`` and wait for them; returns the exit code."""
+    import logging
+
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -62,12 +64,15 @@ def launch(number: int, words: list[str]) -> int:
     # Unset, torchrun would say so and take 1.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // number)))
     options = ["--nnodes", "1", "--nproc-per-node", str(number), "--rdzv-backend", "c10d"]
-    options += ["--rdzv-conf", "store_type=file", "--local-addr", "127.0.0.1", "--module"]
+    options += ["--rdzv-conf", "store_type=file", "--module"]
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         torchrun.run(torchrun.parse_args([*options, *words, "--group", str(group)]))
     except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
-        return code if code > 0 else 1
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            sys.stderr.write(f"process {rank + 1} of {number} was ended by signal {-failure.exitcode}\n")
+        return max(1, failure.exitcode)
     except SignalException as error:
         return 128 + int(error.sigval)
     finally:

@@ -135,7 +135,7 @@ class Trainer:
             dev=self._selection.describe(),
             versions=_versions(),
             parameters=self._size(),
-            processes=self._team.size,
+            pids=list(self._team.pids),
         )
         self._run.events.write(
             "started",
