@@ -64,7 +64,7 @@ def launch(number: int, words: list[str]) -> int:
     # Unset, torchrun would say so and take 1.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // number)))
     options = ["--nnodes", "1", "--nproc-per-node", str(number), "--rdzv-backend", "c10d"]
-    options += ["--rdzv-conf", "store_type=file", "--module"]
+    options += ["--rdzv-conf", "store_type=file", "--module", "--"]
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         torchrun.run(torchrun.parse_args([*options, *words, "--group", str(group)]))

@@ -1,4 +1,4 @@
-"""``claif-tui train --launcher torchrun``: two real processes that share one run, through a stop, a resume and a kill."""
+"""``claif-tui train --launcher torchrun``: two real processes share one run, through a stop, a resume and a kill."""
 
 from __future__ import annotations
 
