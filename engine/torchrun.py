@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
+import shutil
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from engine import rundir
@@ -57,17 +56,18 @@ def launch(number: int, words: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    group = Path(tempfile.gettempdir()) / f"claif-group-{secrets.token_hex(8)}"
+    # Of this user alone, and on this machine: not every network file system can lock.
+    place = Path(tempfile.mkdtemp(prefix="claif-processes-"))
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     # What lies in the user's folder is not ours.
     os.environ["PYTHONSAFEPATH"] = "1"
     # Unset, torchrun would say so and take 1.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // number)))
     options = ["--nnodes", "1", "--nproc-per-node", str(number), "--rdzv-backend", "c10d"]
-    options += ["--rdzv-conf", "store_type=file", "--module", "--"]
+    options += ["--rdzv-conf", "store_type=file", "--rdzv-endpoint", str(place / "torchrun"), "--module", "--"]
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        torchrun.run(torchrun.parse_args([*options, *words, "--group", str(group)]))
+        torchrun.run(torchrun.parse_args([*options, *words, "--group", str(place / "group")]))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
@@ -76,8 +76,7 @@ def launch(number: int, words: list[str]) -> int:
     except SignalException as error:
         return 128 + int(error.sigval)
     finally:
-        with suppress(OSError):
-            group.unlink()
+        shutil.rmtree(place, ignore_errors=True)
     return 0
 
 
