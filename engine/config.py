@@ -29,6 +29,8 @@ from engine.presets import BERT, VALUES
 
 MAY_CHANGE = ("out", "threads", "launcher")
 """What may differ when a run is resumed: nothing that the numbers depend on."""
+_LATER = ("own_pooler", "processes")
+"""Settings that came later: at their default a run is the one that it was without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class TrainConfig:
     model: str = BERT
     pooling: str = "mean"
     mlp_only_train: bool = False
+    own_pooler: bool = False
     twins: bool = False
     data: str = ""
     allow_test: bool = False
@@ -126,6 +129,11 @@ def _vectors(config: TrainConfig) -> None:
     if config.mlp_only_train and config.pooling not in ("cls", "prompt"):
         raise ConfigError(
             f"mlp_only_train is on, but {config.pooling} pooling has no MLP head",
+            "Turn it off, or pool with cls.",
+        )
+    if config.own_pooler and config.pooling != "cls":
+        raise ConfigError(
+            f"own_pooler is on, but {config.pooling} pooling has no head that a pooler could be",
             "Turn it off, or pool with cls.",
         )
     if config.pooling == "prompt" and config.mlp_only_train != config.twins:
@@ -280,8 +288,9 @@ def resolved(config: TrainConfig, base: Path) -> TrainConfig:
 def digest(config: TrainConfig) -> str:
     """Return 16 hex digits that stand for every setting a result depends on."""
     values = {name: value for name, value in to_mapping(config).items() if name not in MAY_CHANGE}
-    if not config.processes:  # so it was before there could be several
-        del values["processes"]
+    for name in _LATER:
+        if values[name] == DEFAULTS[name]:
+            del values[name]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -109,6 +109,12 @@ _TABLE = (
         help="Evaluate and save without the MLP head (and template denoising) that training goes through",
     ),
     Field(
+        name="own_pooler",
+        kind="bool",
+        objectives=BI_ENCODERS,
+        help="Begin with the model's pooler as the head of cls: it keeps a trained one; off: a fresh head",
+    ),
+    Field(
         name="twins",
         kind="bool",
         objectives=("infonce",),

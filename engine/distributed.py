@@ -225,7 +225,7 @@ def join(seat: Seat, group: Path | None, told_to_end: Callable[[], bool]) -> Tea
     """
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, _loopback())
-    if group is None:
+    if group is None:  # started by torchrun itself
         store: dist.Store = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))[0]
     else:
         store = dist.FileStore(str(group), seat.size)

@@ -268,6 +268,7 @@ def _encoder(config: TrainConfig) -> Encoder | CrossEncoder:
         config.model,
         pooling=config.pooling,
         for_training=True,
+        own_pooler=config.own_pooler,
         head_only_in_training=config.mlp_only_train,
         prompt=prompt,
     )

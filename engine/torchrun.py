@@ -72,7 +72,7 @@ def launch(number: int, words: list[str]) -> int:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
             sys.stderr.write(f"process {rank + 1} of {number} was ended by signal {-failure.exitcode}\n")
-        return max(1, failure.exitcode)
+        return max(1, int(failure.exitcode))
     except SignalException as error:
         return 128 + int(error.sigval)
     finally:

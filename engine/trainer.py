@@ -377,9 +377,9 @@ class Teller:
         if not self._losses:
             return
         seconds = max(time.monotonic() - self._begun, 1e-9)
-        self._run.events.write(
-            "step", losses=self._losses, rows_per_second=round(self._rows / seconds, 2), **self._latest
-        )
+        held = {"gpu_memory_bytes": torch.cuda.memory_reserved()} if torch.cuda.is_available() else {}
+        rate = round(self._rows / seconds, 2)
+        self._run.events.write("step", losses=self._losses, rows_per_second=rate, **self._latest, **held)
         self._losses = []
         self.begin()
 

@@ -11,7 +11,7 @@ import pytest
 
 from claif_tui.core import runs
 from claif_tui.core.runs import Progress
-from engine import rundir
+from engine import process, rundir
 from engine.events import all_events
 from tests.cli.conftest import Cli
 from tests.cli.test_train import SMALL
@@ -44,7 +44,7 @@ def test_a_run_of_two_stops_goes_on_and_fails_with_words(project: Path, pairs: P
     assert stopped.ended == "stopped"
     # Both are gone, and none of them has failed.
     for pid in info.facts["pids"]:
-        while rundir.process.start_mark(pid) is not None:
+        while process.start_mark(pid) is not None:
             os.sched_yield()
     assert runs.log_tail(path) == ""
 

@@ -26,18 +26,18 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cases(folder: Path, model: Path) -> dict[str, TrainConfig]:
     """Runs without dropout, by name; two of twenty steps, and one of two for everything else there is to compute."""
     long: dict[str, Any] = {"batch_size": 7, "epochs": 2, "dropout": 0.0, "lr": 1e-3, "eval_every": 9}
-    short = {**long, "epochs": 1, "clip": 0.1}
+    short: dict[str, Any] = {**long, "epochs": 1, "clip": 0.1}
     scored, plain = triplets(folder / "s.csv", 10, scored=True), triplets(folder / "t.csv", 10)
     few = pairs(folder / "few.jsonl", 10)
-    half = {"gradient_accumulation": 7}
+    parts: dict[str, Any] = {"gradient_accumulation": 7}
     return {
         "claif": settings(folder, model, data=pairs(folder / "p.jsonl", 64), **long),
         "simcse-sup": settings(
             folder, model, "simcse-sup", data=triplets(folder / "n.csv", 66), hard_negative_weight=0.5, **long
         ),
-        "parts": settings(folder, model, data=few, **short, **half),
+        "parts": settings(folder, model, data=few, **short, **parts),
         "claif-cross": settings(folder, model, "claif-cross", data=few, **short),
-        "clhaif": settings(folder, model, "clhaif", data=scored, gradient_cache=True, **short, **half),
+        "clhaif": settings(folder, model, "clhaif", data=scored, gradient_cache=True, **short, **parts),
         "multicsr": settings(folder, model, "multicsr", data=plain, mask_model=str(model), **short),
         "masked words": settings(
             folder, model, "official-syncse", data=plain, select="stsb", mlm_weight=0.5, **short
@@ -51,7 +51,7 @@ def test_two_processes_are_one(bert: Path, tmp_path: Path) -> None:
     found = cases(tmp_path, bert)
     dropping = settings(tmp_path, bert, "simcse-sup", data=triplets(tmp_path / "d.csv", 13), lr=1e-3)
     several = {"launcher": "torchrun", "processes": 2}
-    plan = [
+    plan: list[dict[str, Any]] = [
         {"run": str(tmp_path / f"two {name}"), "config": {**to_mapping(config), **several}}
         for name, config in found.items()
     ]
