@@ -48,7 +48,8 @@ class Lookout:
                 if self.team.store.check([f"{_WORDS}{rank}"]):
                     return self._told(rank)
         for rank in self._others():
-            if process.start_mark(self.team.pids[rank]) != self._marks[rank]:
+            mark = process.start_mark(self.team.pids[rank])
+            if mark is None or mark != self._marks[rank]:
                 return RunError(
                     f"process {rank + 1} of {self.team.size} is gone (number {self.team.pids[rank]})",
                     "It was killed, or the system's memory was full: stderr.log may say more. Then resume.",

@@ -410,7 +410,7 @@ def _device_name(device: torch.device, processes: int) -> str:
         if device.type == "cuda"
         else f"cpu, {torch.get_num_threads()} threads"
     )
-    return f"{processes} processes, each {name}" if processes > 1 else name
+    return f"{name}, {processes} processes" if processes > 1 else name
 
 
 def _versions() -> dict[str, str]:
