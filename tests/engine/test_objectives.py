@@ -45,6 +45,15 @@ def made(model: Path, data: Path, system: str, **changes: Any) -> tuple[TrainCon
     return config, learner, batch
 
 
+def test_a_trained_pooler_is_begun_with_where_that_was_asked_for(bert: Path, tmp_path: Path) -> None:
+    data = triplets(tmp_path / "t.csv", 4)
+    _, learner, _ = made(bert, data, "simcse-sup", own_pooler=True)
+    head = learner.encoder.head
+    pooler = load(str(bert), pooling="cls", own_pooler=True).head
+    assert isinstance(head, torch.nn.Sequential) and isinstance(pooler, torch.nn.Sequential)
+    assert torch.equal(head[0].weight, pooler[0].weight)
+
+
 def gradients(learner: Learner, config: TrainConfig, batch: Batch) -> tuple[float, dict[str, torch.Tensor]]:
     learner.zero_grad()
     scaler = torch.amp.GradScaler("cpu", enabled=False)
