@@ -223,6 +223,7 @@ def join(seat: Seat, group: Path | None, told_to_end: Callable[[], bool]) -> Tea
 
     ``RunError`` if ``told_to_end`` before all are there; torchrun tells so when one of them fails.
     """
+    own = device(seat)
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, _loopback())
     if group is None:  # started by torchrun itself
@@ -238,10 +239,10 @@ def join(seat: Seat, group: Path | None, told_to_end: Callable[[], bool]) -> Tea
                 "stderr.log says what became of them; then resume.",
             )
         time.sleep(_POLL_SECONDS)
-    if torch.cuda.is_available():
-        torch.cuda.set_device(seat.rank)
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
     dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+        "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
         store=dist.PrefixStore("group", store),
         rank=seat.rank,
         world_size=seat.size,

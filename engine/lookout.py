@@ -22,9 +22,9 @@ _WORDS = "failed/"
 
 
 class Lookout:
-    """Watches the other processes of a run, while the block it guards goes on; ``lost`` is called with what was found.
+    """Watches the other processes of a run from ``start`` to ``stop``.
 
-    ``lost`` is called in a thread, at most once, and ends the process.
+    ``lost`` is called with what was found, in a thread, at most once, and ends the process.
     """
 
     def __init__(self, team: Team, lost: Callable[[EngineError], None]) -> None:

@@ -32,9 +32,14 @@ class Seat:
     size: int = 1
 
 
+def under_torchrun() -> bool:
+    """Whether torchrun started this process; other programs set a rank in the environment too."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def seat() -> Seat:
     """What torchrun says in the environment; without it the one process there is."""
-    return Seat(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    return Seat(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if under_torchrun() else Seat()
 
 
 @cache

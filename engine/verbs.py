@@ -123,13 +123,13 @@ def _end_quietly(why: EngineError) -> None:
 def check_seat(config: TrainConfig, seat: Seat) -> None:
     """Make sure that as many processes were started as the settings say; ``ConfigError``, else."""
     wanted = config.processes or (seat.size if config.launcher == "torchrun" else 1)
-    if seat.size != wanted or (config.launcher == "torchrun" and "RANK" not in os.environ):
+    if seat.size != wanted or (config.launcher == "torchrun" and not process.under_torchrun()):
         raise ConfigError(
             f"launcher is {config.launcher} and processes {config.processes}, but {seat.size} "
             f"{'processes were' if seat.size > 1 else 'process was'} started",
             "Start it with claif-tui train, or with python -m engine.torchrun --run DIR.",
         )
-    if os.environ.get("LOCAL_WORLD_SIZE", str(seat.size)) != str(seat.size):
+    if seat.size > 1 and os.environ.get("LOCAL_WORLD_SIZE") != str(seat.size):
         raise ConfigError(
             "the processes were started on several machines, but those of a run are on one",
             "Start all of them on one machine.",

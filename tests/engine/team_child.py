@@ -30,7 +30,7 @@ def start(plan: list[dict[str, Any]], folder: Path) -> list[float]:
     file = folder / "plan.json"
     file.write_text(json.dumps(plan), "utf-8")
     code = f"import sys; from engine.torchrun import launch; sys.exit(launch(2, ['{__name__}', {str(file)!r}]))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
