@@ -46,7 +46,10 @@ def train(args: argparse.Namespace) -> int:
         try:
             use_threads(config.threads)
             if seat.size > 1:
-                others = _look_out(args, seat, signals.came, partial(_lost, run))
+                # A run that somebody wishes to end begins all the same, and ends with a checkpoint.
+                others = _look_out(
+                    args, seat, lambda: signals.came() and not run.stop_wanted(), partial(_lost, run)
+                )
             return _train(run, config, signals, others)
         except EngineError as error:
             return _failed(run, error)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from claif_tui.core import runs
-from claif_tui.core.runs import Progress
 from engine import process, rundir
-from engine.events import all_events
 from tests.cli.conftest import Cli
 from tests.cli.test_train import SMALL
 from tests.cli.test_train import pairs as pairs
 
 TWO = ("--launcher", "torchrun", "--processes", 2)
+Event = dict[str, Any]
 
 
-def until(path: Path, reached: Callable[[Progress], bool]) -> Progress:
-    """Follow a run until it has told what is waited for."""
-    follower = runs.Follower(path)
-    while not reached(follower.progress):
-        follower.poll()
-        os.sched_yield()
-    return follower.progress
+@contextmanager
+def told(path: Path) -> Iterator[Callable[[str], Event]]:
+    """Wait for the next event of a kind, leaving the cores to the run."""
+    words = ["tail", "-n", "+1", "-F", str(path / rundir.EVENTS)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+        assert tail.stdout is not None
+        events = map(json.loads, tail.stdout)
+        yield lambda kind: next(event for event in events if event["kind"] == kind)
+        tail.terminate()
 
 
 @pytest.fixture(autouse=True)
@@ -40,34 +45,26 @@ def test_a_run_of_two_stops_goes_on_and_fails_with_words(project: Path, pairs: P
     started = cli(*words, "--json")
     assert started.code == 0, started.err
     path = Path(started.doc["path"])
-    until(path, lambda progress: progress.step > 0)
-    info = rundir.read_info(path)
-    assert info is not None and (info.launcher, len(info.facts["pids"])) == ("torchrun", 2)
-    assert info.pid == info.facts["pids"][0]
-    assert cli("runs", "stop", path).code == 0
-    stopped = until(path, lambda progress: progress.ended != "")
-    assert stopped.ended == "stopped"
-    # Both are gone, and none of them has failed.
-    for pid in info.facts["pids"]:
-        while process.start_mark(pid) is not None:
+    with told(path) as wait:
+        # Told to end before both are there, it still ends in order.
+        assert cli("runs", "stop", path).code == 0
+        stopped = wait("stopped")["step"]
+        first = rundir.read_info(path)
+        assert first is not None and (first.launcher, len(first.facts["pids"])) == ("torchrun", 2)
+        assert first.pid == first.facts["pids"][0]
+        while any(process.start_mark(pid) for pid in first.facts["pids"]):
             os.sched_yield()
-    assert runs.log_tail(path) == ""
+        assert runs.log_tail(path) == ""
 
-    assert cli("train", "--resume", "--out", path).code == 0
-    until(path, lambda progress: progress.step > stopped.step)
-    assert [
-        event["from_step"] for event in all_events(path / "events.jsonl") if event["kind"] == "started"
-    ] == [
-        0,
-        stopped.step,
-    ]
-    again = rundir.read_info(path)
-    assert again is not None and again.incarnation == 2
-    other = again.facts["pids"][1]
-    os.kill(other, signal.SIGKILL)
-    failed = until(path, lambda progress: progress.ended != "")
-    assert failed.ended == "failed"
-    assert failed.message.startswith(f"process 2 of 2 is gone (number {other})")
+        assert cli("train", "--resume", "--out", path).code == 0
+        assert wait("started")["from_step"] == stopped
+        assert wait("step")["step"] > stopped
+        again = rundir.read_info(path)
+        assert again is not None and again.incarnation == 2
+        other = again.facts["pids"][1]
+        os.kill(other, signal.SIGKILL)
+        failed = wait("failed")
+    assert failed["message"] == f"process 2 of 2 is gone (number {other})" and "resume" in failed["hint"]
     assert "Traceback" not in runs.log_tail(path)
 
 
