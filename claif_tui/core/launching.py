@@ -25,10 +25,14 @@ TORCHRUN_SECONDS = 180.0
 
 def command(config: TrainConfig, path: Path, *, resume: bool) -> list[str]:
     """Return the command that trains in the run directory ``path``."""
-    words = TORCHRUN if config.launcher == "torchrun" else TRAIN
+    words = TORCHRUN if _several(config) else TRAIN
     return [*words, "--run", str(path.absolute()), *(["--resume"] if resume else [])]
 
 
 def patience(config: TrainConfig) -> float:
     """Return how many seconds the run may take to claim its directory."""
-    return TORCHRUN_SECONDS if config.launcher == "torchrun" else START_SECONDS
+    return TORCHRUN_SECONDS if _several(config) else START_SECONDS
+
+
+def _several(config: TrainConfig) -> bool:
+    return config.launcher == "torchrun" or config.processes > 1
