@@ -31,6 +31,7 @@ def main() -> int:
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="the run directory, with its config.json")
     parser.add_argument("--resume", action="store_true", help="go on where the run stopped, failed or died")
+    parser.add_argument("--group", type=Path, help="the file at which the processes of one run meet")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:

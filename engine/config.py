@@ -27,8 +27,10 @@ from engine.errors import ConfigError, nearest
 from engine.presets import ABOUT as ABOUT
 from engine.presets import BERT, VALUES
 
-MAY_CHANGE = ("out", "threads")
+MAY_CHANGE = ("out", "threads", "launcher")
 """What may differ when a run is resumed: nothing that the numbers depend on."""
+_LATER = ("own_pooler", "processes")
+"""Settings that came later: at their default a run is the one that it was without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class TrainConfig:
     model: str = BERT
     pooling: str = "mean"
     mlp_only_train: bool = False
+    own_pooler: bool = False
     twins: bool = False
     data: str = ""
     allow_test: bool = False
@@ -75,6 +78,8 @@ class TrainConfig:
     threads: int = 0
     compat: tuple[str, ...] = ()
     packed: bool = True
+    launcher: str = "local"
+    processes: int = 0
 
     def __post_init__(self) -> None:
         for name, field in FIELDS.items():
@@ -92,6 +97,7 @@ def validate(config: TrainConfig) -> None:
     _vectors(config)
     _batches(config)
     _selection(config)
+    _processes(config)
     allowed = (*COMPAT[config.objective], *(PROMPT_COMPAT if config.pooling == "prompt" else ()))
     for name in config.compat:
         if name not in allowed:
@@ -123,6 +129,11 @@ def _vectors(config: TrainConfig) -> None:
     if config.mlp_only_train and config.pooling not in ("cls", "prompt"):
         raise ConfigError(
             f"mlp_only_train is on, but {config.pooling} pooling has no MLP head",
+            "Turn it off, or pool with cls.",
+        )
+    if config.own_pooler and config.pooling != "cls":
+        raise ConfigError(
+            f"own_pooler is on, but {config.pooling} pooling has no head that a pooler could be",
             "Turn it off, or pool with cls.",
         )
     if config.pooling == "prompt" and config.mlp_only_train != config.twins:
@@ -163,6 +174,24 @@ def _selection(config: TrainConfig) -> None:
         raise ConfigError(
             f"dev is {config.dev!r}, but select = own scores on held-out training data",
             "Leave dev empty, or set select to stsb.",
+        )
+
+
+def _processes(config: TrainConfig) -> None:
+    if config.launcher == "local" and config.processes > 1:
+        raise ConfigError(
+            f"processes is {config.processes}, but launcher local starts one",
+            "Set launcher to torchrun, or processes to 0.",
+        )
+    if config.launcher == "torchrun" and config.processes == 1:
+        raise ConfigError(
+            "processes is 1, but launcher torchrun starts several",
+            "Set processes to 2 or more (0: one for each visible GPU), or launcher to local.",
+        )
+    if config.processes > config.batch_size:
+        raise ConfigError(
+            f"processes is {config.processes}, but a batch of {config.batch_size} rows is shared among them",
+            "Set processes to batch_size or less: batch_size counts the rows of all of them.",
         )
 
 
@@ -259,6 +288,9 @@ def resolved(config: TrainConfig, base: Path) -> TrainConfig:
 def digest(config: TrainConfig) -> str:
     """Return 16 hex digits that stand for every setting a result depends on."""
     values = {name: value for name, value in to_mapping(config).items() if name not in MAY_CHANGE}
+    for name in _LATER:
+        if values[name] == DEFAULTS[name]:
+            del values[name]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -109,6 +109,12 @@ _TABLE = (
         help="Evaluate and save without the MLP head (and template denoising) that training goes through",
     ),
     Field(
+        name="own_pooler",
+        kind="bool",
+        objectives=BI_ENCODERS,
+        help="Begin with the model's pooler as the head of cls: it keeps a trained one; off: a fresh head",
+    ),
+    Field(
         name="twins",
         kind="bool",
         objectives=("infonce",),
@@ -135,7 +141,7 @@ _TABLE = (
     ),
     Field(name="out", kind="text", help="Run directory to write: a new one; empty: the next free name"),
     Field(name="epochs", kind="int", low=1, high=1000, help="Passes over the training data"),
-    Field(name="batch_size", kind="int", low=1, high=65536, help="Rows for each step of the optimiser"),
+    Field(name="batch_size", kind="int", low=1, high=65536, help="Rows for each step, over all processes"),
     Field(
         name="lr",
         kind="float",
@@ -274,6 +280,19 @@ _TABLE = (
         name="packed",
         kind="bool",
         help="Compute without padding where the model allows it: same vectors, faster",
+    ),
+    Field(
+        name="launcher",
+        kind="choice",
+        choices=("local", "torchrun"),
+        help="What starts the run: one process here, or several that share every batch (torchrun)",
+    ),
+    Field(
+        name="processes",
+        kind="int",
+        low=0,
+        high=1024,
+        help="Processes that torchrun starts on this machine; 0: one for each visible GPU",
     ),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _TABLE}

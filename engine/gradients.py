@@ -12,8 +12,9 @@ from torch import Tensor
 
 from engine import losses
 from engine.config import TrainConfig
+from engine.distributed import Alone
 from engine.masked_words import MaskedWords
-from engine.objectives import Batch, Learner, autocast
+from engine.objectives import Batch, Learner, autocast, in_batch, together
 
 Random = tuple[Tensor, Tensor | None]
 
@@ -31,55 +32,80 @@ def set_random_state(state: Random, device: torch.device) -> None:
 
 
 class Gradients:
-    """Adds the gradients of a batch to a learner's parameters. ``scaler`` scales losses for fp16, and nothing else."""
+    """Adds the gradients of a batch to a learner's parameters. ``scaler`` scales losses for fp16, and nothing else.
 
-    def __init__(self, learner: Learner, config: TrainConfig, scaler: torch.amp.GradScaler) -> None:
+    With several processes each computes its rows, and all end with the loss and the gradients of the whole step. A
+    mean over rows is added up from shares. An in-batch loss is computed by every process, from all vectors.
+    """
+
+    def __init__(
+        self, learner: Learner, config: TrainConfig, scaler: torch.amp.GradScaler, team: Alone | None = None
+    ) -> None:
         self._learner, self._config, self._scaler = learner, config, scaler
-        self._size = config.batch_size // config.gradient_accumulation
+        self._team = team or Alone()
+        self._size = -(-config.batch_size // (config.gradient_accumulation * self._team.size))
+        self._parameters = [one for one in learner.parameters() if one.requires_grad]
 
     def __call__(self, batch: Batch, step: int) -> float:
-        """Return the loss of the batch, having added its gradients; ``step`` fixes which words are masked."""
-        learner = self._learner
-        with autocast(self._config, learner.device):
-            mask_cosines = learner.mask_cosines(batch)
-        if self._config.gradient_cache:
-            loss = self._cached(batch, mask_cosines)
+        """Return the loss of the step, having added its gradients; ``step`` fixes which words are masked."""
+        learner, team = self._learner, self._team
+        if in_batch(self._config):
+            with autocast(self._config, learner.device):
+                mask_cosines = learner.mask_cosines(batch, team)
+            loss = (self._cached if self._config.gradient_cache else self._whole)(batch, mask_cosines)
         else:
-            parts = [self._part(part, len(batch), mask_cosines) for part in batch.parts(self._size)]
-            loss = torch.stack(parts).sum()
+            parts = [self._part(part, len(batch.of_all)) for part in batch.parts(self._size)]
+            own = torch.stack(parts).sum() if parts else torch.zeros((), device=learner.device)
+            loss = team.total(own)
         if learner.words is not None:
-            loss = loss + self._words(learner.words, batch, step)
+            loss = loss + team.total(self._words(learner.words, batch, step))
+        team.add_up(self._parameters)
         return float(loss)
 
     def _outputs(self, batch: Batch) -> list[Tensor]:
         with autocast(self._config, self._learner.device):
             return self._learner.outputs(batch.texts)
 
-    def _part(self, part: Batch, rows: int, mask_cosines: Tensor | None) -> Tensor:
-        """One part's share of a mean over ``rows`` rows; the whole batch where there is one part."""
-        loss = self._learner.loss(self._outputs(part), part, mask_cosines) * (len(part) / rows)
+    def _part(self, part: Batch, rows: int) -> Tensor:
+        """One part's share of a mean over ``rows`` rows."""
+        loss = self._learner.loss(self._outputs(part), part.scores) * (len(part) / rows)
         self._scaler.scale(loss).backward()
+        return loss.detach()
+
+    def _whole(self, batch: Batch, mask_cosines: Tensor | None) -> Tensor:
+        """An in-batch loss of all rows of the step."""
+        vectors = together(self._outputs(batch), self._team, len(batch.of_all))
+        loss = self._learner.loss(vectors, self._scores(batch), mask_cosines)
+        if len(batch):
+            self._scaler.scale(loss).backward()
         return loss.detach()
 
     def _cached(self, batch: Batch, mask_cosines: Tensor | None) -> Tensor:
         device, parts, states, found = self._learner.device, list(batch.parts(self._size)), [], []
         with torch.no_grad():
-            for part in parts:
+            for part in parts or [batch]:
                 states.append(random_state(device))
                 found.append(self._outputs(part))
         after = random_state(device)
-        vectors = [torch.cat(side).requires_grad_() for side in zip(*found, strict=True)]
-        loss = self._learner.loss(vectors, batch, mask_cosines)
+        own = [torch.cat(side).requires_grad_() for side in zip(*found, strict=True)]
+        vectors = together(own, self._team, len(batch.of_all))
+        loss = self._learner.loss(vectors, self._scores(batch), mask_cosines)
         self._scaler.scale(loss).backward()
-        wanted = zip(*(side.grad.split(self._size) for side in vectors), strict=True)
-        for part, state, gradients in zip(parts, states, wanted, strict=True):
+        wanted = zip(*(side.grad.split(self._size) for side in own), strict=True)
+        for part, state, gradients in zip(parts, states, wanted, strict=False):
             set_random_state(state, device)
             torch.autograd.backward(self._outputs(part), list(gradients))
         set_random_state(after, device)
         return loss.detach()
 
+    def _scores(self, batch: Batch) -> Tensor | None:
+        """The scores of all rows of the step."""
+        return None if batch.scores is None else self._team.gather(batch.scores, len(batch.of_all))
+
     def _words(self, words: MaskedWords, batch: Batch, step: int) -> Tensor:
-        drawn = words.draw(batch.texts, self._config.seed * 1_000_003 + step)
+        # Which words are masked follows from all rows of the step, whoever computes them.
+        share = self._team.share(len(batch.of_all))
+        drawn = words.draw(batch.words or batch.texts, self._config.seed * 1_000_003 + step, share)
         total = torch.zeros((), device=self._learner.device)
         for read, mask, targets in drawn.parts(self._size):
             asked = targets[targets != losses.IGNORED]

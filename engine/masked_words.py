@@ -23,7 +23,7 @@ _HEADS = {"bert": "cls.predictions", "roberta": "lm_head", "xlm-roberta": "lm_he
 class Drawn:
     """Masked texts: ids to read, their mask, and the ids to guess (-100 elsewhere), each (views, n, t).
 
-    ``asked`` is how many there are to guess in all.
+    ``asked`` is how many there are to guess in the whole batch.
     """
 
     read: Tensor
@@ -61,8 +61,11 @@ class MaskedWords(nn.Module):  # type: ignore[misc]
         # The encoder is registered elsewhere; here it must not be a second time.
         self._encoder = [encoder]
 
-    def draw(self, texts: Sequence[list[list[int]]], seed: int) -> Drawn:
-        """Mask 15 % of the words of a batch's views, the same for the same seed on every device."""
+    def draw(self, texts: Sequence[list[list[int]]], seed: int, rows: slice = slice(None)) -> Drawn:
+        """Mask 15 % of the words of a batch's views, the same for the same seed on every device.
+
+        Only ``rows`` of the batch are returned; ``asked`` still counts all of it.
+        """
         encoder = self._encoder[0]
         own: Any = encoder.tokenizer
         ids, mask = pad([text for side in texts for text in side], own.pad_token_id or 0, torch.device("cpu"))
@@ -76,9 +79,9 @@ class MaskedWords(nn.Module):  # type: ignore[misc]
         )
         shape = (len(texts), -1, ids.shape[1])
         return Drawn(
-            read=read.view(shape).to(encoder.device),
-            mask=mask.view(shape).to(encoder.device),
-            targets=targets.view(shape).to(encoder.device),
+            read=read.view(shape)[:, rows].to(encoder.device),
+            mask=mask.view(shape)[:, rows].to(encoder.device),
+            targets=targets.view(shape)[:, rows].to(encoder.device),
             asked=int((targets != losses.IGNORED).sum()),
         )
 

@@ -20,6 +20,7 @@ from engine.columns import columns as columns
 from engine.columns import in_batch as in_batch
 from engine.columns import unused as unused
 from engine.config import TrainConfig
+from engine.distributed import Alone
 from engine.encoder import PRECISIONS, CrossEncoder, Encoder, load, load_cross
 from engine.errors import ConfigError
 from engine.masked_words import MaskedWords
@@ -32,12 +33,16 @@ class Batch:
     """Rows of the training data, tokenised: one list of texts (or of pairs) for each view that is encoded.
 
     ``rows`` (n,) are their indices; ``masked`` are the texts in the tokens of the mask model, if there is one.
+    With several processes these are the rows of one. ``step`` (N,) are those of all, and ``words`` their texts where
+    words are to be masked; both are empty with one process, which has all of them.
     """
 
     rows: NDArray[np.int64]
     texts: tuple[list[Any], ...]
     scores: Tensor | None = None
     masked: tuple[list[list[int]], ...] = ()
+    step: NDArray[np.int64] | None = None
+    words: tuple[list[Any], ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,13 +50,21 @@ class Batch:
     def parts(self, size: int) -> Iterator[Batch]:
         """Yield the batch in pieces of at most ``size`` rows."""
         for start in range(0, len(self), size):
-            cut = slice(start, start + size)
-            yield Batch(
-                rows=self.rows[cut],
-                texts=tuple(side[cut] for side in self.texts),
-                scores=None if self.scores is None else self.scores[cut],
-                masked=tuple(side[cut] for side in self.masked),
-            )
+            yield self.cut(slice(start, start + size))
+
+    def cut(self, part: slice) -> Batch:
+        """Some of the rows."""
+        return Batch(
+            rows=self.rows[part],
+            texts=tuple(side[part] for side in self.texts),
+            scores=None if self.scores is None else self.scores[part],
+            masked=tuple(side[part] for side in self.masked),
+        )
+
+    @property
+    def of_all(self) -> NDArray[np.int64]:
+        """The rows of the step, those of other processes among them."""
+        return self.rows if self.step is None else self.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +97,13 @@ def similarities(vectors: Sequence[Tensor]) -> Tensor:
     """Cosines of the first view's vectors (n, d) with all others', the second view's columns first."""
     anchors, *others = vectors
     return losses.cosine_matrix(anchors, torch.cat(others))
+
+
+def together(views: Sequence[Tensor], team: Alone, rows: int) -> list[Tensor]:
+    """The vectors (n, d) of each view with those of all processes, (rows, d), sent at once."""
+    if team.size == 1:
+        return list(views)
+    return list(team.gather(torch.cat(list(views), dim=1), rows).split(views[0].shape[1], dim=1))
 
 
 def _mse(given: Given, config: TrainConfig) -> Tensor:
@@ -174,23 +194,36 @@ class Learner(nn.Module):  # type: ignore[misc]
         return Batch(rows=rows, texts=tokens, scores=labels, masked=masked)
 
     def outputs(self, texts: Sequence[list[Any]]) -> list[Tensor]:
-        """Vectors (n, d) of each view, or the logits (n,) of the pairs. Views that share a template go in one pass."""
+        """Vectors (n, d) of each view, or the logits (n,) of the pairs. Views that share a template go in one pass.
+
+        Without rows, as one of several processes may be: vectors (0, d), which nothing was computed for.
+        """
+        if not texts[0]:
+            shape = (0, self.encoder.dimension) if isinstance(self.encoder, Encoder) else (0,)
+            return [next(self.parameters()).new_zeros(shape) for _ in texts]
         prompt = getattr(self.encoder, "prompt", None)
         if isinstance(self.encoder, Encoder) and prompt is not None and self.config.twins:
             return [self.encoder.forward_ids(side, view=view) for view, side in enumerate(texts)]
         joined = self.encoder.forward_ids([text for side in texts for text in side])
         return list(joined.split([len(side) for side in texts]))
 
-    def mask_cosines(self, batch: Batch) -> Tensor | None:
-        """The mask model's cosines (n, n) or (n, 2n), or None where the objective has no mask model."""
+    def mask_cosines(self, batch: Batch, team: Alone) -> Tensor | None:
+        """The mask model's cosines (n, n) or (n, 2n) of the whole step, None where the objective has no mask model."""
         if not self._frozen:
             return None
+        mask = self._frozen[0]
         with torch.no_grad():
-            return similarities([self._frozen[0].forward_ids(side) for side in batch.masked])
+            own = [
+                mask.forward_ids(side) if side else torch.zeros(0, mask.dimension, device=mask.device)
+                for side in batch.masked
+            ]
+            return similarities(together(own, team, len(batch.of_all)))
 
-    def loss(self, outputs: Sequence[Tensor], batch: Batch, mask_cosines: Tensor | None) -> Tensor:
-        """The objective of a batch from what ``outputs`` gave for it."""
-        scores = None if batch.scores is None else batch.scores.to(outputs[0].device)
+    def loss(
+        self, outputs: Sequence[Tensor], scores: Tensor | None, mask_cosines: Tensor | None = None
+    ) -> Tensor:
+        """The objective of rows from what ``outputs`` gave for them, and their scores (n,)."""
+        scores = None if scores is None else scores.to(outputs[0].device)
         return self.objective.loss(
             Given(outputs=outputs, scores=scores, mask_cosines=mask_cosines), self.config
         )
@@ -235,6 +268,7 @@ def _encoder(config: TrainConfig) -> Encoder | CrossEncoder:
         config.model,
         pooling=config.pooling,
         for_training=True,
+        own_pooler=config.own_pooler,
         head_only_in_training=config.mlp_only_train,
         prompt=prompt,
     )

@@ -24,6 +24,24 @@ class Place:
     namespace: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Which of the processes of one run this is: ``rank`` 0 to ``size`` - 1."""
+
+    rank: int = 0
+    size: int = 1
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process; other programs set a rank in the environment too."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def seat() -> Seat:
+    """What torchrun says in the environment; without it the one process there is."""
+    return Seat(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if under_torchrun() else Seat()
+
+
 @cache
 def here() -> Place:
     """This machine, this boot, this process namespace (a container has one of its own)."""

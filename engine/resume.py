@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from engine.distributed import Alone
 from engine.errors import RunError
 from engine.gradients import random_state, set_random_state
 
@@ -48,21 +49,40 @@ class State:
 
 
 def collect(
-    progress: Progress, data: str, module: nn.Module, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    progress: Progress,
+    data: str,
+    module: nn.Module,
+    adam: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    team: Alone,
 ) -> State:
-    """Gather everything from the parts of a run; tensors are not copied."""
+    """Gather everything from the parts of a run, the random state of every process too; tensors are not copied."""
     tensors = {f"model.{name}": value for name, value in _weights(module).items()}
     for number, values in adam.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": value for name, value in values.items()}
     cpu, gpu = random_state(_device(module))
-    tensors["random.cpu"] = cpu
-    if gpu is not None:
-        tensors["random.gpu"] = gpu
+    for kind, own in (("cpu", cpu), ("gpu", gpu)):
+        if own is not None:
+            states = team.collect(own)
+            tensors |= {_random(kind, rank): state for rank, state in enumerate(states)}
     return State(progress=progress, data=data, scaler=scaler.state_dict(), tensors=tensors)
 
 
-def restore(state: State, module: nn.Module, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+def restore(
+    state: State,
+    module: nn.Module,
+    adam: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    team: Alone,
+) -> None:
     """Put everything back, random state included; ``RunError`` where the parts are not those of the run."""
+    before = sum(name.startswith("random.cpu") for name in state.tensors)
+    if before != team.size:
+        raise RunError(
+            f"the run had {before} processes and would now have {team.size}: each draws a dropout of its own, so it "
+            "would not go on as if it had never stopped",
+            f"Resume where {before} processes can run, or start a new run from checkpoints/last.",
+        )
     own = _weights(module)
     stored = {
         name.removeprefix("model."): value for name, value in state.tensors.items() if name.startswith("model.")
@@ -83,7 +103,9 @@ def restore(state: State, module: nn.Module, adam: torch.optim.Optimizer, scaler
     adam.load_state_dict({**adam.state_dict(), "state": kept})
     if state.scaler:
         scaler.load_state_dict(state.scaler)
-    set_random_state((state.tensors["random.cpu"], state.tensors.get("random.gpu")), _device(module))
+    cpu, gpu = (state.tensors.get(_random(kind, team.rank)) for kind in ("cpu", "gpu"))
+    if cpu is not None:
+        set_random_state((cpu, gpu), _device(module))
 
 
 def save(checkpoints: Path, state: State | None, fill: Callable[[Path], None]) -> None:
@@ -164,6 +186,11 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     for name, value in module.state_dict(keep_vars=True).items():
         found.setdefault(id(value), (name, value))
     return dict(found.values())
+
+
+def _random(kind: str, rank: int) -> str:
+    """The name of a generator's state; the first process has that of one alone."""
+    return f"random.{kind}.{rank}" if rank else f"random.{kind}"
 
 
 def _keep(file: Path, copy: Path) -> None:

@@ -46,7 +46,6 @@ _PREPARED = {CONFIG, LOG}
 _MAX_PID = 2**31 - 1
 
 State = Literal["running", "stopping", "finished", "stopped", "failed", "dead", "unknown"]
-Launcher = Literal["local", "torchrun", "slurm"]
 Stop = Literal["signalled", "asked", "over"]
 
 
@@ -127,7 +126,7 @@ def prepare(path: Path, config: TrainConfig) -> None:
         raise trouble(path, error) from error
 
 
-def claim(path: Path, config: TrainConfig, launcher: Launcher = "local", *, resume: bool = False) -> Run:
+def claim(path: Path, config: TrainConfig, launcher: str = "local", *, resume: bool = False) -> Run:
     """Take a directory for a run of this process; of several that try at once, one succeeds.
 
     A new run wants a directory that is new, empty or ``prepare``d with the same settings. A resumed one wants a
@@ -289,7 +288,7 @@ def _latest(path: Path) -> RunInfo | None:
         ) from None
 
 
-def _own_info(path: Path, incarnation: int, launcher: Launcher) -> RunInfo:
+def _own_info(path: Path, incarnation: int, launcher: str) -> RunInfo:
     last = last_event(path / EVENTS)
     place = process.here()
     return RunInfo(

@@ -24,12 +24,14 @@ from engine.checkpoint import save_cross_encoder, save_sentence_transformer
 from engine.columns import SCORED
 from engine.config import TrainConfig, digest
 from engine.data import Examples, read
+from engine.distributed import Alone, device
 from engine.encoder import CrossEncoder
 from engine.errors import RunError
 from engine.events import Kind
 from engine.gradients import Gradients
 from engine.objectives import Batch, Learner, build, columns, in_batch, unused
 from engine.optimiser import Optimiser
+from engine.process import Seat
 from engine.rundir import Run, read_metrics
 from engine.schedule import Counting, evaluation_steps
 from engine.selection import DevScore, Selection, choose
@@ -44,24 +46,23 @@ SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
 Stopped = Callable[[], bool]
 
 
-def device() -> torch.device:
-    """Where to compute: the first GPU, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def train(run: Run, config: TrainConfig, signalled: Stopped) -> bool:
+def train(run: Run, config: TrainConfig, signalled: Stopped, team: Alone | None = None) -> bool:
     """Train to the end, or until ``signalled`` or a wish in the run's directory; return whether the end was reached.
 
     Everything is told in the run's events, the last one (``finished`` or ``stopped``) included. Raises an
-    ``EngineError`` where training cannot go on.
+    ``EngineError`` where training cannot go on. All processes of a ``team`` call this; ``run`` is a real one in the
+    process that leads.
     """
+    team = team or Alone()
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
     training, selection = choose(config, read(config.data, allow_test=config.allow_test))
     text_columns = columns(config, training)
-    learner = build(config, device())
-    return Trainer(run, config, training, selection, learner, text_columns, signalled).go()
+    learner = build(config, device(Seat(team.rank, team.size)))
+    team.same(learner)
+    team.seed(config.seed)
+    return Trainer(run, config, training, selection, learner, text_columns, signalled, team).go()
 
 
 class Trainer:
@@ -76,13 +77,15 @@ class Trainer:
         learner: Learner,
         text_columns: tuple[str, ...],
         signalled: Stopped,
+        team: Alone,
     ) -> None:
         self._run, self._config, self._examples, self._selection = run, config, examples, selection
         self._learner, self._columns, self._signalled = learner, text_columns, signalled
+        self._team = team
         self._order = Order(len(examples), config.batch_size, config.seed, in_batch=in_batch(config))
         self._total = self._order.steps_per_epoch * config.epochs
         self._scaler = torch.amp.GradScaler(learner.device.type, enabled=config.precision == "fp16")
-        self._gradients = Gradients(learner, config, self._scaler)
+        self._gradients = Gradients(learner, config, self._scaler, team)
         self._optimiser = Optimiser(learner, config, self._total, self._scaler)
         self._ahead = Ahead(self._batch)
         self._lineage = card.lineage(config, examples)
@@ -95,42 +98,49 @@ class Trainer:
     def go(self) -> bool:
         """See ``train``."""
         self._begin()
-        scored = set(self._evaluation_steps())
-        for step, batch in self._ahead.items(self._progress.step, self._total):
-            if self._stop_wanted():
+        scored, start = set(self._evaluation_steps()), self._progress.step
+        for step, batch in self._ahead.items(start, self._total):
+            stop, save = self._team.agree(self._stop_wanted(), step > start and self._save_due())
+            if stop:
                 return self._stop()
+            if save:
+                self._saver.took(partial(self._save_last, True))
             self._step(step, batch)
             done = step + 1
             self._progress = replace(self._progress, step=done)
             if done in scored:
-                self._evaluate(done)
-                if self._enough():
+                if self._team.leads:
+                    self._evaluate(done)
+                # Here the others wait for the score.
+                if self._team.agree(self._team.leads and self._enough())[0]:
                     return self._finish(f"no better dev score {self._progress.since_best} times in a row")
-            if done < self._total and self._saver.due():
-                self._saver.took(partial(self._save_last, True))
         return self._finish("")
 
     def _begin(self) -> None:
         config, order, report = self._config, self._order, self._examples.report
-        state = resume.load(self._run.checkpoints) if self._run.resumed else None
+        state = self._stored()
         if state is not None:
             if state.data != self._examples.fingerprint:
                 raise RunError(
                     f"{config.data} has changed since the run began: its rows have another fingerprint",
                     "Put back the data that the run was started with, or start a new run.",
                 )
-            resume.restore(state, self._learner, self._optimiser.adam, self._scaler)
+            resume.restore(state, self._learner, self._optimiser.adam, self._scaler, self._team)
             self._progress = state.progress
             # What is said of checkpoints/best stays until a better one takes its place.
             self._metrics = read_metrics(self._run.path)
         encoder = self._learner.encoder
         self._run.describe(
-            data=self._lineage, dev=self._selection.describe(), versions=_versions(), parameters=self._size()
+            data=self._lineage,
+            dev=self._selection.describe(),
+            versions=_versions(),
+            parameters=self._size(),
+            pids=list(self._team.pids),
         )
         self._run.events.write(
             "started",
             config=digest(config),
-            device=_device_name(self._learner.device),
+            device=_device_name(self._learner.device, self._team.size),
             rows=len(self._examples),
             steps_per_epoch=order.steps_per_epoch,
             total_steps=self._total,
@@ -144,6 +154,14 @@ class Trainer:
             self._metrics = {"best": {"step": None, "dev": None}}
         self._write_metrics()
         self._told.begin()
+
+    def _stored(self) -> resume.State | None:
+        """The state to go on from; the first process reads it first, as it may have to put things right."""
+        if not self._run.resumed:
+            return None
+        state = resume.load(self._run.checkpoints) if self._team.leads else None
+        self._team.agree()
+        return state if self._team.leads else resume.load(self._run.checkpoints)
 
     def _remarks(self) -> list[str]:
         """What the model cannot do as the method has it."""
@@ -170,6 +188,15 @@ class Trainer:
 
     def _batch(self, step: int) -> Batch:
         rows: Rows = self._order.at(step)
+        if self._team.size == 1:
+            return self._tokenised(rows)
+        share = self._team.share(len(rows))
+        if self._learner.words is None:
+            return replace(self._tokenised(rows[share]), step=rows)
+        whole = self._tokenised(rows)
+        return replace(whole.cut(share), step=rows, words=whole.texts)
+
+    def _tokenised(self, rows: Rows) -> Batch:
         found = self._examples.batch(rows)
         scored = self._config.objective in SCORED
         return self._learner.tokenise(
@@ -185,13 +212,13 @@ class Trainer:
         if not math.isfinite(norm) and not self._scaler.is_enabled():
             raise self._diverged(step + 1, batch, "the gradient", norm)
         self._optimiser.step(step)
-        self._told.step(step + 1, loss, len(batch), self._optimiser.lr, norm)
+        self._told.step(step + 1, loss, len(batch.of_all), self._optimiser.lr, norm)
 
     def _diverged(self, step: int, batch: Batch, what: str, value: float) -> RunError:
         self._told.flush()
-        ids = self._examples.batch(batch.rows).get("pair_id", batch.rows.tolist())
+        ids = self._examples.batch(batch.of_all).get("pair_id", batch.of_all.tolist())
         rows = ", ".join(map(str, ids[:32]))
-        more = f" and {len(batch) - 32} more" if len(batch) > 32 else ""
+        more = f" and {len(ids) - 32} more" if len(ids) > 32 else ""
         named = (
             "by pair_id" if "pair_id" in self._examples.columns else "counted from 0 among the training rows"
         )
@@ -251,9 +278,11 @@ class Trainer:
                 self._learner,
                 self._optimiser.adam,
                 self._scaler,
+                self._team,
             )
-        with resume.writing(self._run.checkpoints / resume.LAST):
-            resume.save(self._run.checkpoints, state, self._write_model)
+        if self._team.leads:
+            with resume.writing(self._run.checkpoints / resume.LAST):
+                resume.save(self._run.checkpoints, state, self._write_model)
         self._tell("checkpoint", name=resume.LAST)
         self._told.begin()
 
@@ -292,6 +321,9 @@ class Trainer:
     def _stop_wanted(self) -> bool:
         return self._signalled() or (self._wish.due() and self._wish.took(self._run.stop_wanted))
 
+    def _save_due(self) -> bool:
+        return self._team.leads and self._saver.due()
+
     def _stop(self) -> bool:
         self._run.mark_stopping()
         self._save_last(True)
@@ -309,8 +341,9 @@ class Trainer:
             )
         self._write_metrics()
         self._tell("finished", **({"reason": f"early stop: {reason}"} if reason else {}))
-        with suppress(OSError):  # it only takes room
-            resume.discard(self._run.checkpoints)
+        if self._team.leads:
+            with suppress(OSError):  # it only takes room
+                resume.discard(self._run.checkpoints)
         return True
 
     def _size(self) -> int:
@@ -344,9 +377,9 @@ class Teller:
         if not self._losses:
             return
         seconds = max(time.monotonic() - self._begun, 1e-9)
-        self._run.events.write(
-            "step", losses=self._losses, rows_per_second=round(self._rows / seconds, 2), **self._latest
-        )
+        held = {"gpu_memory_bytes": torch.cuda.memory_reserved()} if torch.cuda.is_available() else {}
+        rate = round(self._rows / seconds, 2)
+        self._run.events.write("step", losses=self._losses, rows_per_second=rate, **self._latest, **held)
         self._losses = []
         self.begin()
 
@@ -371,12 +404,13 @@ class Pace:
         return result
 
 
-def _device_name(device: torch.device) -> str:
-    return (
+def _device_name(device: torch.device, processes: int) -> str:
+    name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"cpu, {torch.get_num_threads()} threads"
     )
+    return f"{name}, {processes} processes" if processes > 1 else name
 
 
 def _versions() -> dict[str, str]:

@@ -13,43 +13,135 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from engine import rundir
+from engine import process, rundir
 from engine.config import TrainConfig
-from engine.errors import EngineError, RunError
+from engine.errors import ConfigError, EngineError, RunError
 from engine.events import Heartbeat
+from engine.process import Seat
 from engine.rundir import Run
+
+if TYPE_CHECKING:
+    from engine.lookout import Lookout
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def train(args: argparse.Namespace) -> int:
     """Take the run's directory and train; what goes wrong from then on is told in its events too."""
+    seat = process.seat()
+    if seat.rank:
+        return _accompany(args, seat)
     signals = Signals()
     try:
         config = rundir.read_config(args.run)
-        run = rundir.claim(args.run, config, resume=args.resume)
+        check_seat(config, seat)
+        run = rundir.claim(args.run, config, config.launcher, resume=args.resume)
     except EngineError as error:
         return _refused(error)
+    others: Lookout | None = None
     with run.events, Heartbeat(run.events):
         try:
-            return _train(run, config, signals)
+            use_threads(config.threads)
+            if seat.size > 1:
+                # A run that somebody wishes to end begins all the same, and ends with a checkpoint.
+                others = _look_out(
+                    args, seat, lambda: signals.came() and not run.stop_wanted(), partial(_lost, run)
+                )
+            return _train(run, config, signals, others)
         except EngineError as error:
             return _failed(run, error)
         except ModuleNotFoundError as error:
             return _failed(run, _missing(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the run's directory must say that it ended
+            if others is not None and (why := others.explain()) is not None:
+                return _failed(run, why)
             traceback.print_exc()
             return _failed(run, _explained(error), type(error).__name__)
 
 
-def _train(run: Run, config: TrainConfig, signals: Signals) -> int:
-    use_threads(config.threads)
+def _accompany(args: argparse.Namespace, seat: Seat) -> int:
+    """Compute beside the first process, which alone tells, scores and saves. What goes wrong here it is told."""
+    try:
+        config = rundir.read_config(args.run)
+        check_seat(config, seat)
+        use_threads(config.threads)
+        # Until all are there, a signal simply ends this one.
+        others = _look_out(args, seat, lambda: False, _end_quietly)
+    except (EngineError, ModuleNotFoundError) as error:
+        return error.exit_code if isinstance(error, EngineError) else 1  # the first one says the same
+    signals = Signals()
+    try:
+        from engine.bystander import beside
+
+        return _train(beside(args.run, resumed=args.resume), config, signals, others)
+    except EngineError as error:
+        own: EngineError = error
+    except Exception as error:  # noqa: BLE001 - the first process is to know whatever it is
+        if others.explain() is not None:
+            return 1
+        traceback.print_exc()
+        own = _explained(error)
+    others.tell(own, signals.came)
+    return own.exit_code
+
+
+def _train(run: Run, config: TrainConfig, signals: Signals, others: Lookout | None) -> int:
     from engine.trainer import train as go
 
-    finished = go(run, config, signals.came)
-    return 0 if finished else signals.exit_code
+    if others is None:
+        return 0 if go(run, config, signals.came) else signals.exit_code
+    go(run, config, signals.came, others.team)
+    # To torchrun a run that was told to end has not failed.
+    others.stop()
+    others.team.part()
+    return 0
+
+
+def _look_out(
+    args: argparse.Namespace, seat: Seat, came: Callable[[], bool], lost: Callable[[EngineError], None]
+) -> Lookout:
+    """Meet the other processes of the run, and watch them from now on."""
+    from engine.distributed import join
+    from engine.lookout import Lookout
+
+    others = Lookout(join(seat, args.group, came), lost)
+    others.start()
+    return others
+
+
+def _lost(run: Run, why: EngineError) -> None:
+    """Another process failed while this one waits for it: from a thread, as nothing else goes on."""
+    _failed(run, why)
+    _end_quietly(why)
+
+
+def _end_quietly(why: EngineError) -> None:
+    sys.stderr.flush()
+    os._exit(why.exit_code)
+
+
+def check_seat(config: TrainConfig, seat: Seat) -> None:
+    """Make sure that as many processes were started as the settings say; ``ConfigError``, else."""
+    wanted = config.processes or (seat.size if config.launcher == "torchrun" else 1)
+    if seat.size != wanted or (config.launcher == "torchrun" and not process.under_torchrun()):
+        raise ConfigError(
+            f"launcher is {config.launcher} and processes {config.processes}, but {seat.size} "
+            f"{'processes were' if seat.size > 1 else 'process was'} started",
+            "Start it with claif-tui train, or with python -m engine.torchrun --run DIR.",
+        )
+    if seat.size > 1 and os.environ.get("LOCAL_WORLD_SIZE") != str(seat.size):
+        raise ConfigError(
+            "the processes were started on several machines, but those of a run are on one",
+            "Start all of them on one machine.",
+        )
+    if seat.size > config.batch_size:
+        raise ConfigError(
+            f"batch_size is {config.batch_size}, but {seat.size} processes share every batch",
+            f"Set batch_size to {seat.size} or more, or start fewer processes.",
+        )
 
 
 class Signals:

@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import engine.rundir as rundir
+from claif_tui.core import launching
 from claif_tui.core.engine_child import environment
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.run_progress import Follower as Follower
@@ -30,11 +30,8 @@ from engine.events import ENDS, Event, ends_of
 from engine.rundir import RunInfo, State, Stop
 
 FOLDER = "runs"
-START_SECONDS = 60.0
-"""How long a new process may take to claim its directory, which it does before it loads anything large."""
-TRAIN = (sys.executable, "-P", "-m", "engine", "train")
-"""Followed by ``--run DIR`` and, for a resumed run, ``--resume``. -P: what lies in the user's folder is not ours."""
-
+END_SECONDS = 10.0
+"""How long a process that did not begin may take to end what it started itself."""
 _LOG_TAIL = 8192
 
 
@@ -311,12 +308,13 @@ def _prepared(project: Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
 
 def _start(project: Path, path: Path, *, after: int) -> None:
     """Start the process and wait until it has claimed the directory for a turn later than ``after``."""
-    command = [*TRAIN, "--run", str(path.absolute()), *(["--resume"] if after else [])]
+    config = rundir.read_config(path)
+    patience = launching.patience(config)
     log_before = _size(path / rundir.LOG)
     try:
         with (path / rundir.LOG).open("ab") as log:
             child = subprocess.Popen(
-                command,
+                launching.command(config, path, resume=bool(after)),
                 cwd=project,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
@@ -328,19 +326,27 @@ def _start(project: Path, path: Path, *, after: int) -> None:
         raise RunError(f"training cannot be started: {error.strerror}", f"Check {path}.") from error
     # Nobody waits for a training run; but once it has ended, its number is to be given back.
     threading.Thread(target=child.wait, daemon=True).start()
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + patience
     while not _claimed(path, after):
         if child.poll() is not None:
             if _claimed(path, after):  # it may have ended right after
                 return
             raise _failed(path, child.returncode, log_before)
         if time.monotonic() > end:
-            child.kill()
+            _give_up(child)
             raise RunError(
-                f"the training process did not begin within {START_SECONDS:.0f} s and was ended",
+                f"the training process did not begin within {patience:.0f} s and was ended",
                 "The machine may be too busy: try again.",
             )
         time.sleep(0.02)
+
+
+def _give_up(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
 
 
 def _claimed(path: Path, after: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from claif_tui.cli import following
-from claif_tui.core import runs
+from claif_tui.core import launching, runs
 from claif_tui.core.runs import Follower
 from engine.config import preset
 from engine.rundir import liveness
@@ -22,7 +22,7 @@ from tests.core.train_child import FAILS, FINISHES, WAITS
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
+    monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
     project = tmp_path / "p"
     (project / "runs").mkdir(parents=True)
     (project / "d.jsonl").touch()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from claif_tui.core import runs
+from claif_tui.core import launching, runs
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.runs import Follower, Progress, Score
 from engine import rundir
@@ -25,7 +25,7 @@ CHILD = (sys.executable, "-P", "-m", "tests.core.train_child")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(runs, "TRAIN", CHILD)
+    monkeypatch.setattr(launching, "TRAIN", CHILD)
     (tmp_path / "p" / "runs").mkdir(parents=True)
     (tmp_path / "p" / "d.jsonl").touch()
     yield tmp_path / "p"
@@ -121,8 +121,9 @@ def test_a_process_of_its_own_knows_no_keys_and_outlives_its_launcher(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from claif_tui.core import runs; from engine.config import preset\n"
-        f"runs.TRAIN = {CHILD!r}\n"
+        "import sys; from pathlib import Path; from engine.config import preset\n"
+        "from claif_tui.core import launching, runs\n"
+        f"launching.TRAIN = {CHILD!r}\n"
         f"runs.launch(Path(sys.argv[1]), preset('claif', data='d.jsonl', seed={WAITS}), base=Path(sys.argv[1]))"
     )
     environ = {**os.environ, "OPENAI_API_KEY": "sk-secret", "PYTHONPATH": str(ROOT)}
@@ -191,8 +192,8 @@ def test_what_does_not_start_leaves_a_reason_and_no_run(project: Path, kind: int
 
 
 def test_a_process_that_never_claims_is_ended(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-c", "import signal; signal.pause()"))
-    monkeypatch.setattr(runs, "START_SECONDS", 0.0)
+    monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-c", "import signal; signal.pause()"))
+    monkeypatch.setattr(launching, "START_SECONDS", 0.0)
     started: list[subprocess.Popen[bytes]] = []
 
     class Noted(subprocess.Popen[bytes]):
@@ -203,7 +204,7 @@ def test_a_process_that_never_claims_is_ended(project: Path, monkeypatch: pytest
     monkeypatch.setattr(subprocess, "Popen", Noted)
     with pytest.raises(ClaifError, match="did not begin within 0 s and was ended"):
         launch(project, FINISHES)
-    assert [child.wait() for child in started] == [-signal.SIGKILL]
+    assert [child.wait() for child in started] == [-signal.SIGTERM]
     assert list((project / "runs").iterdir()) == []
 
 
@@ -213,7 +214,7 @@ def test_a_resume_that_does_not_start_leaves_the_run_as_it_was(
     name = launch(project, FAILS)
     wait(project, name)
     wait_gone(project / "runs" / name)
-    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-c", "raise SystemExit(3)"))
+    monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-c", "raise SystemExit(3)"))
     # What an earlier turn said is not taken for this one's reason.
     with pytest.raises(ClaifError, match=r"^training ended at once with code 3: it said nothing$"):
         runs.resume(project, name)

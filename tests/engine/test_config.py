@@ -194,6 +194,10 @@ def test_a_wrong_value_is_named_with_what_was_expected(values: dict[str, Any], s
         ({"system": "multicsr", "mask_model": ""}, "mask_model is empty", "SimCSE"),
         ({"select": "own", "dev": "sts-dev.csv"}, "dev is 'sts-dev.csv', but select = own", "Leave dev empty"),
         ({"mlp_only_train": True}, "mlp_only_train is on, but mean pooling has no MLP head", "cls"),
+        ({"own_pooler": True}, "own_pooler is on, but mean pooling has no head", "cls"),
+        ({"processes": 2}, "processes is 2, but launcher local starts one", "torchrun"),
+        ({"launcher": "torchrun", "processes": 1}, "processes is 1, but launcher torchrun", "2 or more"),
+        ({"launcher": "torchrun", "processes": 33}, "processes is 33, but a batch of 32 rows", "all of them"),
         ({"system": "promptbert-sup", "mlp_only_train": True}, "mlp_only_train is True, but prompt", "twins"),
         ({"system": "simcse-unsup-bert", "hard_negative_weight": 1}, "hard_negative_weight is 1, but", "twins"),
         ({"compat": ["multicsr-bce"]}, "compat holds multicsr-bce, which objective mse", "Leave compat empty"),
@@ -298,6 +302,10 @@ def test_paths_become_absolute_and_names_stay_names(tmp_path: Path) -> None:
 def test_the_digest_follows_what_a_result_depends_on() -> None:
     base = preset("claif")
     assert config.digest(base) == config.digest(replace(base, out="elsewhere", threads=2))
+    assert config.digest(base) == "7fb4330acae051d3"  # a new setting at its default makes no other run
+    several = replace(base, launcher="torchrun", processes=2)
+    assert config.digest(several) != config.digest(base) == config.digest(replace(base, launcher="torchrun"))
+    assert config.changes(several, replace(several, processes=3)) == ["processes was 2 and is 3"]
     assert len({config.digest(c) for c in (base, replace(base, seed=1), replace(base, lr=1e-5))}) == 3
     assert config.changes(base, replace(base, out="elsewhere")) == []
     assert config.changes(base, replace(base, epochs=4, seed=1)) == [

@@ -10,6 +10,7 @@ import torch
 from engine import losses, objectives
 from engine.config import OBJECTIVES, TrainConfig, preset
 from engine.data import read
+from engine.distributed import Alone
 from engine.encoder import Encoder, load
 from engine.errors import ConfigError, DataError, ModelError
 from engine.gradients import Gradients
@@ -42,6 +43,15 @@ def made(model: Path, data: Path, system: str, **changes: Any) -> tuple[TrainCon
     texts = [found[name] for name in objectives.columns(config, examples)]
     batch = learner.tokenise(rows, texts, found.get("score"))
     return config, learner, batch
+
+
+def test_a_trained_pooler_is_begun_with_where_that_was_asked_for(bert: Path, tmp_path: Path) -> None:
+    data = triplets(tmp_path / "t.csv", 4)
+    _, learner, _ = made(bert, data, "simcse-sup", own_pooler=True)
+    head = learner.encoder.head
+    pooler = load(str(bert), pooling="cls", own_pooler=True).head
+    assert isinstance(head, torch.nn.Sequential) and isinstance(pooler, torch.nn.Sequential)
+    assert torch.equal(head[0].weight, pooler[0].weight)
 
 
 def gradients(learner: Learner, config: TrainConfig, batch: Batch) -> tuple[float, dict[str, torch.Tensor]]:
@@ -138,10 +148,10 @@ def test_the_mask_model_never_changes(bert: Path, tmp_path: Path) -> None:
     config, learner, batch = made(
         bert, triplets(tmp_path / "t.csv", 4), "multicsr", mask_model=str(bert), dropout=0.5
     )
-    first = learner.mask_cosines(batch)
+    first = learner.mask_cosines(batch, Alone())
     learner.train()
     _, found = gradients(learner, config, batch)
-    second = learner.mask_cosines(batch)
+    second = learner.mask_cosines(batch, Alone())
     assert first is not None and second is not None
     assert torch.equal(first, second) and not second.requires_grad
     # Neither trained nor saved: the module holds one encoder and nothing of another.
@@ -197,7 +207,7 @@ def test_cached_parts_see_their_dropout_twice(bert: Path, tmp_path: Path) -> Non
     torch.manual_seed(5)
     learner.zero_grad()
     sides = list(zip(*(learner.outputs(part.texts) for part in batch.parts(2)), strict=True))
-    learner.loss([torch.cat(side) for side in sides], batch, None).backward()
+    learner.loss([torch.cat(side) for side in sides], batch.scores).backward()
     same(found, {n: p.grad for n, p in learner.named_parameters() if p.grad is not None}, 2e-4)
 
 
@@ -214,7 +224,7 @@ def test_the_auxiliary_words_share_the_encoders_embeddings(bert: Path, tmp_path:
     assert len(read) == 12 and drawn.asked > 0
     states = learner.encoder.model(input_ids=read, attention_mask=mask).last_hidden_state
     words = losses.mlm(learner.words.head(states), targets)
-    plain = learner.loss(learner.outputs(batch.texts), batch, None)
+    plain = learner.loss(learner.outputs(batch.texts), batch.scores)
     loss, found = gradients(learner, config, batch)
     assert loss == pytest.approx(float(plain + 0.1 * words), abs=1e-5)
     assert any(name.startswith("words.head.transform") for name in found)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import rundir, trainer
+from engine import resume, rundir, trainer
 from engine.config import COMPAT, PRESETS, PROMPT_COMPAT, TrainConfig
 from engine.data import read, shuffled
 from engine.encoder import load, load_cross
@@ -457,6 +459,38 @@ def test_a_wish_in_the_directory_stops_too(bert: Path, tmp_path: Path, monkeypat
     with taken.events:
         assert trainer.train(taken, config, lambda: False) is False
     assert events(tmp_path / "run")[-1]["kind"] == "stopped"
+
+
+def test_half_precision_passes_over_a_step_that_overflows(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fp16 is for GPUs; its scaled losses are the same arithmetic on a CPU, so that they can be tried here."""
+    scaler = torch.amp.GradScaler
+
+    def half(config: TrainConfig, device: torch.device) -> Learner:
+        learner = build(replace(config, precision="fp32"), device)
+        learner.config = config
+        return learner
+
+    monkeypatch.setattr(trainer, "build", half)
+    changes: dict[str, Any] = {"epochs": 2, "dropout": 0.0, "lr": 1e-3, "warmup": 0.0}
+    config = settings(tmp_path, bert, precision="fp16", **changes)
+    full = run(tmp_path / "full", settings(tmp_path, bert, **changes))
+    assert losses(run(tmp_path / "half", config)) == pytest.approx(losses(full), abs=0.01)
+    # A scale that is too large for float16: the first step is passed over, and the scale becomes smaller.
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(scaler, init_scale=2.0**40, backoff_factor=2.0**-30))
+    found = run(tmp_path / "unbroken", config)
+    norms = [event["grad_norm"] for event in found if event["kind"] == "step"]
+    assert len(losses(found)) == 6 and np.isfinite(norms[-1])
+    # What the scaler has found out is part of the state that a run goes on from.
+    asked = iter([False] * 3 + [True])
+    run(tmp_path / "broken", config, signalled=lambda: next(asked))
+    state = resume.load(tmp_path / "broken/checkpoints")
+    assert state is not None and state.scaler["scale"] == 2.0**10
+    assert state.tensors["adam.0.step"] == 2
+    assert losses(run(tmp_path / "broken", config, resume=True)) == losses(found)
+    ours, theirs = (weights(tmp_path / name / "checkpoints/last") for name in ("unbroken", "broken"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_errors_of_the_engine_are_not_hidden_behind_others(bert: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from textual.widgets import Sparkline
 
-from claif_tui.core import engine_child, runs
+from claif_tui.core import engine_child, launching, runs
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.snapshot import SnapshotWish, create, snapshots
 from claif_tui.core.store.store import Store
@@ -70,7 +70,7 @@ def frozen(project: Path) -> str:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Let a process without a model train, which does what ``seed`` says."""
-    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
+    monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
     default = train_launch.default_config
 
     def seeded(*args: Any, **more: Any) -> TrainConfig:
