@@ -180,7 +180,9 @@ class Tally:
             "sets": [self._set(place, one) for place, one in enumerate(sets)],
             "groups": {
                 name: self._training(
-                    mask_of(one.split == "test" and one.task in tasks and one.state == "complete" for one in sets)
+                    mask_of(
+                        one.split == "test" and one.task in tasks and one.state == "complete" for one in sets
+                    )
                 )
                 for name, tasks in GROUPS.items()
             },
@@ -207,7 +209,8 @@ class Tally:
     def _training(self, mask: int) -> dict[str, Any]:
         """Count the training sentences, each once, and the rows that stand in one of the sets of ``mask``."""
         kinds = Counter(
-            _EXACTLY if exact & mask else _NEARLY if near & mask else 0 for exact, near in self._matched.values()
+            _EXACTLY if exact & mask else _NEARLY if near & mask else 0
+            for exact, near in self._matched.values()
         )
         exact, near = (np.frombuffer(rows, dtype=np.uint64) & np.uint64(mask) != 0 for rows in self._rows)
         return {
@@ -274,21 +277,24 @@ class Kept:
         self._bytes = self._removed = self._triplets = 0
         self._splits, self._kinds, self._by_set = Counter[str](), Counter[str](), Counter[int]()
 
-    def add(self, line: bytes, texts: Sequence[str], split: str, kind: str, *, trained: bool) -> None:
+    def hits(self, texts: Iterable[str]) -> int:
+        """Return the sets for which a row is to be left out."""
+        exact, near = self._matcher.masks(texts)
+        return (exact | near if self._removal.rule == "near" else exact) & self._mask
+
+    def add(self, line: bytes, texts: Sequence[str], split: str, kind: str | None, *, trained: bool) -> None:
         """Write a row unless it is trained on and overlaps."""
-        if trained:
-            exact, near = self._matcher.masks(texts)
-            hit = (exact | near if self._removal.rule == "near" else exact) & self._mask
-            if hit:
-                self._removed += 1
-                self._by_set.update(_bits(hit))
-                return
+        if trained and (hit := self.hits(texts)):
+            self._removed += 1
+            self._by_set.update(_bits(hit))
+            return
         self._file.write(line)
         self._digest.update(line)
         self._bytes += len(line)
         self._triplets += len(texts) == len(_TEXTS)
         self._splits[split] += 1
-        self._kinds[kind] += 1
+        if kind is not None:
+            self._kinds[kind] += 1
 
     def facts(self) -> dict[str, Any]:
         """What a snapshot's manifest states about its rows, and what was removed; a row may count for several sets."""
@@ -309,7 +315,9 @@ class Kept:
         }
 
 
-def write_kept(config: TrainConfig, examples: Examples, trained: frozenset[str], kept: Kept) -> dict[str, Any] | None:
+def write_kept(
+    config: TrainConfig, examples: Examples, trained: frozenset[str], kept: Kept
+) -> dict[str, Any] | None:
     """Write the rows that are kept; returns the manifest that they had before, None if they were no snapshot's.
 
     A snapshot's rows are copied byte by byte.
@@ -318,8 +326,10 @@ def write_kept(config: TrainConfig, examples: Examples, trained: frozenset[str],
     if snapshot is None:
         for row in rows_of(examples):
             split = row["split"]
-            line = json.dumps({**row, "kind": row.get("kind") or "given"}, ensure_ascii=False).encode()
-            kept.add(line + b"\n", texts_of(row), split, row.get("kind") or "given", trained=split in trained)
+            line = json.dumps(
+                {name: value for name, value in row.items() if value is not None}, ensure_ascii=False
+            )
+            kept.add(line.encode() + b"\n", texts_of(row), split, row.get("kind"), trained=split in trained)
         return None
     layout, _ = choose_layout(snapshot.file, "jsonl")
     for _, start, length, record in layout.rows(snapshot.file):
@@ -327,7 +337,7 @@ def write_kept(config: TrainConfig, examples: Examples, trained: frozenset[str],
             split = word_split(record.split) or "train"
             line = snapshot.file.span(start, length) + b"\n"
             texts = [text for text in record[: record.sentences] if isinstance(text, str)]
-            kept.add(line, texts, split, record.kind or "given", trained=split in trained)
+            kept.add(line, texts, split, record.kind, trained=split in trained)
     return snapshot.manifest
 
 
@@ -336,33 +346,35 @@ def overlap(
 ) -> dict[str, Any]:
     """Compare the rows that a run would train on with everything that ``root`` holds; see ``Tally.document``.
 
-    With ``removal`` the rows that stay are written to ``file``, and ``kept`` says how many; ``manifest`` is that of
-    the snapshot they came from. Raises ``EngineError`` for data that cannot be read.
+    With ``removal`` the rows that stay are written to ``file`` and are those that are counted; ``kept`` says how many
+    went, ``manifest`` is that of the snapshot they came from, ``dev_place`` see ``engine.selection``. Raises
+    ``EngineError`` for data that cannot be read, and where nothing would stay.
     """
     examples = read(config.data, allow_test=config.allow_test)
     evaluations = Evaluations(root)
     matcher = Matcher(evaluations)
     tally = Tally(evaluations, matcher)
     trained = trained_splits(config, examples)
+    kept = None if removal is None or file is None else Kept(file, evaluations, matcher, removal)
     for row in rows_of(examples):
-        if row["split"] in trained:
-            tally.add(texts_of(row))
+        texts = texts_of(row)
+        if row["split"] in trained and not (kept is not None and kept.hits(texts)):
+            tally.add(texts)
     report = examples.report
     document: dict[str, Any] = {
         "v": VERSION,
         "data": {"file": Path(report.path).name, "format": report.format, "sha256": report.sha256},
         **tally.document(),
     }
-    if removal is not None and file is not None:
-        kept = Kept(file, evaluations, matcher, removal)
+    if kept is not None:
+        if not document["rows"]:
+            raise DataError(
+                f"no row of {report.path} would be left to train on",
+                "Leave out fewer: exact instead of near, or only for the evaluation sets that matter.",
+            )
         document["manifest"] = write_kept(config, examples, trained, kept)
         document["kept"] = kept.facts()
         document["dev_place"] = dev_place(config)
-        if document["kept"]["rows"] == 0 or not trained & set(document["kept"]["splits"]):
-            raise DataError(
-                f"no row of {report.path} is left to train on without those that overlap",
-                "Take out fewer: exact instead of near, or name the evaluation sets that matter.",
-            )
     return document
 
 

@@ -130,4 +130,10 @@ def _transfer(root: Path, task: str) -> list[list[list[str]]]:
 def _splits(task: str) -> tuple[Literal["test", "dev", "train"], ...]:
     """The splits of a transfer task in the order of its files; what goes through folds is tested on as a whole."""
     protocol = TASKS[task].protocol
-    return ("test",) if protocol == "nested" else ("train", "test") if protocol == "folds" else ("train", "dev", "test")
+    return (
+        ("test",)
+        if protocol == "nested"
+        else ("train", "test")
+        if protocol == "folds"
+        else ("train", "dev", "test")
+    )
