@@ -26,7 +26,7 @@ from engine.datafiles.snapshots import find_snapshot
 from engine.datafiles.sniffing import choose_layout
 from engine.duplicates import VERSION, normal, words
 from engine.errors import DataError, EngineError
-from engine.overlap_sets import EvaluationSet, Evaluations
+from engine.overlap_sets import Evaluations, EvaluationSet
 from engine.selection import dev_place
 from engine.tasks import STS, TASKS, TRANSFER, select
 
@@ -128,7 +128,7 @@ class Tally:
 
     def _sentence(self, text: str, match: Match) -> None:
         self._marks.append(match.mark)
-        if not match.exact and not match.near or match.mark in self._matched:
+        if (not match.exact and not match.near) or match.mark in self._matched:
             return
         self._matched[match.mark] = match.exact, match.near
         for number, share in match.similar:

@@ -1,4 +1,4 @@
-"""The sentences and pairs of every evaluation set that a folder holds, test splits too. Training must not import this."""
+"""The sentences and pairs of all evaluation sets in a folder, test splits too. Training must not import this."""
 
 from __future__ import annotations
 

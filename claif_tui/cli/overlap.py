@@ -1,4 +1,4 @@
-"""The overlap of training data with evaluation sets on the command line: what is said of it, for ``data`` and ``train``."""
+"""The overlap of training data with evaluation sets: what ``data`` and ``train`` say of it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def checked(project: Path, config: TrainConfig, word: str | None) -> Overlap | N
         return None
     folder = Path(word) if word else overlap.known_folder(project, config)
     if folder is None:
-        said = _NAME_IT.format("--check-overlap DIR")
-        diagnostics.note(f"The training data are not compared with evaluation sets. {said}")
+        name_it = _NAME_IT.format("--check-overlap DIR")
+        diagnostics.note(f"The training data are not compared with evaluation sets. {name_it}")
         return None
     if word:
         overlap.require_folder(folder)

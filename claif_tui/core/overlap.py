@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from claif_tui.core.atomic import replacing
-from claif_tui.core.engine_child import ask
+from claif_tui.core.engine_child import Started, ask
 from claif_tui.core.errors import InputError
 from claif_tui.core.evaluations import kept
 from claif_tui.core.runs import told
 from claif_tui.core.snapshot import EXAMPLES, MANIFEST
 from claif_tui.core.store.project import DATABASE
 from engine.config import TrainConfig, to_json
-from engine.rundir import note_overlap, read_overlap
+from engine.rundir import note_overlap, read_info, read_overlap
 from engine.tasks import ROOTS, TASKS
 
 FOLDER = "overlaps"
@@ -140,17 +139,19 @@ def known_folder(project: Path, config: TrainConfig | None = None) -> Path | Non
     return None
 
 
-def check(config: TrainConfig, folder: Path, *, project: Path | None) -> Overlap:
+def check(
+    config: TrainConfig, folder: Path, *, project: Path | None, started: Started | None = None
+) -> Overlap:
     """Compare what would be trained on with all evaluation sets of a folder; seconds, minutes for millions of rows.
 
-    What a project knows already of the same rows and the same sets is read instead. Raises ``ClaifError``: no such
-    folder, no set in it, training data that cannot be read.
+    What a project knows already of the same rows and the same sets is read instead. ``started`` gets the process, for
+    whoever may want to end it. Raises ``ClaifError``: no such folder, no set in it, training data that cannot be read.
     """
     require_folder(folder)
     known = _known_file(config, folder, project)
     if known is not None and (found := _stored(known)) is not None:
         return found
-    document = ask(MODULE, (str(folder.absolute()),), given=to_json(config))
+    document = ask(MODULE, (str(folder.absolute()),), given=to_json(config), started=started)
     found = read(document)
     if known is not None:
         keep(known, document)
@@ -193,6 +194,14 @@ def note(run: Path, overlap: Overlap) -> None:
     ]
     with told():
         note_overlap(run, {**overlap.document, "sets": sets})
+
+
+def fits(run: Path, overlap: Overlap) -> bool:
+    """Whether what was found is of the rows that a run trains on: its data may have been changed since it began."""
+    with told():
+        info = read_info(run)
+    data = info.facts.get("data") if info is not None else None
+    return not isinstance(data, dict) or data.get("sha256") == overlap.document["data"]["sha256"]
 
 
 def noted(run: Path) -> Overlap | None:
@@ -268,6 +277,17 @@ def warnings(found: Overlap) -> list[str]:
         names = ", ".join(one.name for one in found.left_out)
         said.append(f"not compared with the training sentences, as they are missing or broken: {names}")
     return said
+
+
+def short(found: Overlap, *, counts: bool = False) -> str:
+    """Return the warning of overlap in a few words, with ``counts`` of the same and the nearly same; "" for none."""
+    said = []
+    for group, words in (("sts", "STS"), ("transfer", "transfer")):
+        sentences, _ = found.groups[group]
+        if sentences.all:
+            exact = f" (exact {sentences.exact:,}, near {sentences.near:,})" if counts else ""
+            said.append(f"{percent(sentences)} in {words} tests{exact}")
+    return f"overlap: {', '.join(said)}" if said else ""
 
 
 def all_clear(found: Overlap) -> str:
@@ -360,7 +380,7 @@ def _stored(file: Path) -> Overlap | None:
 def _content(data: Path) -> str:
     """Return a hash of training data: of a snapshot by its manifest, which holds the hash of its rows."""
     if data.is_dir():
-        names = [MANIFEST] if (data / MANIFEST).is_file() else sorted(os.listdir(data))
+        names = [MANIFEST] if (data / MANIFEST).is_file() else sorted(path.name for path in data.iterdir())
         return _digest([data / name for name in names if (data / name).is_file()])
     if data.name == EXAMPLES and data.with_name(MANIFEST).is_file():
         return _content(data.parent)

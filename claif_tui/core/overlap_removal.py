@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from claif_tui import __version__
-from claif_tui.core.engine_child import ask
+from claif_tui.core.engine_child import Started, ask
 from claif_tui.core.errors import UsageError
 from claif_tui.core.export import MANIFEST_VERSION
 from claif_tui.core.overlap import MODULE, Overlap, fingerprint, keep_for, read, require_folder
@@ -27,7 +27,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 class Removal:
     """Which rows are left out: those of which a sentence stands in the test split of one of ``tasks``.
 
-    ``rule`` near takes those that are nearly the same too. ``tasks`` are words as for an evaluation: all, sts, STS12,MR.
+    ``rule`` near takes those that are nearly the same too; ``tasks`` are words as for an evaluation: sts, STS12,MR.
     """
 
     rule: Rule
@@ -36,7 +36,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """The settings on what stays, its snapshot, how many rows went and in which tasks they stood, and what overlaps yet.
+    """The settings on what stays and its snapshot; how many rows went, in which tasks they stood, what overlaps yet.
 
     A row that stands in several tasks counts for each of them.
     """
@@ -62,10 +62,18 @@ def parse(text: str) -> Removal:
         )
     with told():
         names = select(tasks if colon else "all")
-    return Removal(rule=cast(Rule, rule), tasks=",".join(names))
+    return Removal(rule=rule, tasks=",".join(names))
 
 
-def clean(config: TrainConfig, folder: Path, removal: Removal, *, project: Path | None, place: Path) -> Cleaned:
+def clean(
+    config: TrainConfig,
+    folder: Path,
+    removal: Removal,
+    *,
+    project: Path | None,
+    place: Path,
+    started: Started | None = None,
+) -> Cleaned:
     """Freeze the rows that stay in ``place/snapshots``; the same data and wish give the same snapshot. Blocks.
 
     Its manifest has what the old one stated, and under ``overlap_removed`` what was left out, by which rule and
@@ -76,7 +84,7 @@ def clean(config: TrainConfig, folder: Path, removal: Removal, *, project: Path 
 
     def fill(file: Path) -> dict[str, Any]:
         words = ("--kept", str(file), "--rule", removal.rule, "--tasks", removal.tasks, str(folder.absolute()))
-        answer.update(ask(MODULE, words, given=to_json(config)))
+        answer.update(ask(MODULE, words, given=to_json(config), started=started))
         return _manifest(answer, fingerprint(folder))
 
     snapshot = freeze_rows(place / FOLDER, fill)
