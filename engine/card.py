@@ -96,7 +96,7 @@ def _overlap(found: Mapping[str, Any] | None) -> list[str]:
     if not rows:
         return [
             "",
-            f"None of the {sentences:,} training sentences stands in an evaluation set that was compared.",
+            f"None of the {sentences:,} training sentences stands in a test set that was compared.",
         ]
     return [
         "",

@@ -44,7 +44,7 @@ RUN, CONFIG, EVENTS, METRICS, LOG, STOP = (
 OVERLAP = "overlap.json"
 CHECKPOINTS = "checkpoints"
 _CLAIM = ".claim-"
-_PREPARED = {CONFIG, LOG}
+_PREPARED = {CONFIG, LOG, OVERLAP}
 _MAX_PID = 2**31 - 1
 
 State = Literal["running", "stopping", "finished", "stopped", "failed", "dead", "unknown"]

@@ -85,6 +85,15 @@ class Snapshot:
         return int(self.manifest.get("rows", 0))
 
     @property
+    def derived(self) -> str:
+        """What was left out of another snapshot or file to make it, in a few words; "" if it is made of pairs."""
+        steps = self.manifest.get("overlap_removed") or []
+        return "; ".join(
+            f"{one['from'][:ID_LENGTH]} without {one['rows']:,} rows that overlap ({one['rule']}) with test sets"
+            for one in steps
+        )
+
+    @property
     def mixed(self) -> bool:
         """Whether it holds both pairs and triplets, of which a training run takes one."""
         return 0 < int(self.manifest.get("triplets", 0)) < self.rows

@@ -49,7 +49,8 @@ def ground(store: Store) -> Ground:
     from claif_tui.core.snapshot import snapshots
     from claif_tui.ui.recipe_files import read_recipe
 
-    sound = [one for one in snapshots(store.folder) if not one.problem]
+    # One without the overlap is made from another, by choice: it says nothing of when the pairs were frozen.
+    sound = [one for one in snapshots(store.folder) if not one.problem and not one.derived]
     newest = sound[-1] if sound else None
     recipe = read_recipe(store, path=store.folder / "recipe.toml").recipe or Recipe()
     counts = store.pairs.counts()
