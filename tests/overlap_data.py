@@ -8,7 +8,7 @@ from pathlib import Path
 ROWS = (
     ("The cat number 7 is on the mat!", "the dog number 7  is on the mat"),  # a pair of the set
     ("the cat number 8 is on the mat", "the dog number 9 is on the mat"),  # two sentences of it, no pair
-    ("the cat number 11 is on the red mat", "nobody has ever written that"),  # nearly one
+    ("the cat number 11 is on the red [/]mat\x1b", "nobody has ever written that"),  # nearly one
     ("a first one of mine", "a second one of mine"),
     ("a third one of mine", "a fourth one of mine"),
     ("a fifth one of mine", "a sixth one of mine"),

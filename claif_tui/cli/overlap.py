@@ -34,7 +34,7 @@ def show(found: Overlap) -> None:
             output.line(f"{'': <{len(one.name)}}                          {shown['near'].evaluation}")
     if found.wordless:
         output.line(f"{found.wordless:,} training sentences hold no letter and no digit, and were not compared")
-    for one in found.left_out:
+    for one in found.broken:
         output.line(f"{one.name} was not compared: {one.problem}")
     for warning in overlap.warnings(found):
         diagnostics.warn(warning)

@@ -116,6 +116,11 @@ class Overlap:
         """The sets that could not."""
         return [one for one in self.sets if one.state != "complete"]
 
+    @property
+    def broken(self) -> list[SetOverlap]:
+        """Those of them that are there, and not as they should be; ``problem`` says more than that they are missing."""
+        return [one for one in self.sets if one.state == "broken"]
+
 
 def known_folder(project: Path, config: TrainConfig | None = None) -> Path | None:
     """Return the folder of the evaluation data, as far as it is known here; None if it is not.
@@ -274,8 +279,10 @@ def warnings(found: Overlap) -> list[str]:
                 f"near {sentences.near:,}; most in {most.task}: {most.sentences.all:,})"
             )
     if found.left_out:
-        names = ", ".join(one.name for one in found.left_out)
-        said.append(f"not compared with the training sentences, as they are missing or broken: {names}")
+        # A task of which no split could be read is named as a whole.
+        read_in_part = {one.task for one in found.compared}
+        names = dict.fromkeys(one.name if one.task in read_in_part else one.task for one in found.left_out)
+        said.append(f"not compared, as they are missing or broken: {', '.join(names)}")
     return said
 
 

@@ -52,7 +52,10 @@ def test_what_overlaps_is_found_once_said_noted_and_left_out(
     assert said[0] == (
         "42 % of the training sentences stand in STS test sets (exact 4, near 1; most in STSBenchmark: 5)"
     )
-    assert said[1].startswith("not compared with the training sentences") and "SST2 dev" in said[1]
+    assert said[1] == (
+        "not compared, as they are missing or broken: STS12, STS13, STS14, STS15, STS16, SICKRelatedness, "
+        "STSBenchmark dev, MR, CR, SUBJ, MPQA, SST2, TREC, MRPC"
+    )
 
     cleaned = overlap_removal.clean(
         config, senteval, overlap_removal.parse("near:sts"), project=project, place=project
@@ -77,7 +80,7 @@ def test_what_overlaps_is_found_once_said_noted_and_left_out(
     overlap.note(run, found)
     noted = overlap.noted(run)
     assert noted is not None and overlap.warnings(noted) == said
-    assert "red mat" not in (run / rundir.OVERLAP).read_text(), "training sentences stay out of the run"
+    assert "red" not in (run / rundir.OVERLAP).read_text(), "training sentences stay out of the run"
     taken.describe(data={"sha256": "another"})
     assert not overlap.fits(run, found)
     taken.events.close()

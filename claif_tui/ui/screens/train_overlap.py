@@ -234,9 +234,6 @@ def report(found: Overlap, *, choose: bool) -> Content:
         rows += [_line(titles[name], found.groups[name][0], None, None) for name in titles]
     if hit and clear:
         rows += ["", safe.block(f"None in {', '.join(clear)}.", "$text-muted")]
-    rows += [
-        safe.block(f"! {one.name} was not compared: {one.problem}", "$text-warning") for one in found.left_out
-    ]
     near = [(one.name, example) for one in hit for example in one.examples if example.rule == "near"]
     if near:
         rows += ["", ("Nearly the same, for instance:", "bold")]
@@ -246,6 +243,9 @@ def report(found: Overlap, *, choose: bool) -> Content:
                 f"  {example.training}",
                 f"  {example.evaluation}",
             ]
+    rows += [
+        safe.block(f"! {one.name} was not compared: {one.problem}", "$text-warning") for one in found.broken
+    ]
     about = (
         f"training: of {found.sentences:,} different sentences, the same + nearly the same as one of the set. seen: "
         "the share of the set's sentences. same pairs: pairs of the set that are pairs of the training data. The same "
