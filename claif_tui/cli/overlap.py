@@ -99,7 +99,7 @@ def cleaned(project: Path, config: TrainConfig, word: str | None, removal: str) 
     inside = (project / DATABASE).is_file()
     place = project if inside else Path(config.out).absolute().parent
     done = overlap_removal.clean(config, folder, wish, project=project if inside else None, place=place)
-    diagnostics.note(done.words())
+    diagnostics.note(f"{done.words()}: {done.snapshot.path}")
     return done.config
 
 

@@ -28,7 +28,19 @@ def test_the_overlap_is_told_warned_of_and_left_out(project: Path, tmp_path: Pat
     plain = cli("data", "overlap", "-P", project, data, "--data", senteval, "--json").doc
     assert (plain["rows"], plain["groups"]["sts"]["rows"]) == (6, {"exact": 2, "near": 1})
 
-    words = ("train", "-P", project, "--data", data, "--select", "own", "--dry-run", "--json")
+    words = (
+        "train",
+        "-P",
+        project,
+        "--data",
+        data,
+        "--select",
+        "own",
+        "--dev-share",
+        "0.4",
+        "--dry-run",
+        "--json",
+    )
     quiet = cli(*words)
     assert quiet.doc["overlap"] is None and "not compared with evaluation sets" in quiet.err
     assert cli("config", "set", "evaluation_data", senteval).code == 0
@@ -38,7 +50,7 @@ def test_the_overlap_is_told_warned_of_and_left_out(project: Path, tmp_path: Pat
     assert cli(*words, "--check-overlap", "no").doc["overlap"] is None
     assert cli(*words, "--check-overlap", tmp_path / "nowhere").code == 2
     assert cli(*words, "--remove-overlap", "some").code == 2
-    cleaned = cli(*words, "--remove-overlap", "near:STSBenchmark", "--dev-share", "0.4")
+    cleaned = cli(*words, "--remove-overlap", "near:STSBenchmark")
     assert "3 rows are left out, 3 stay as snapshot" in cleaned.err
     assert cleaned.doc["rows"] + cleaned.doc["dev"]["own"] == 3
     [manifest] = (project / "snapshots").glob("*/manifest.json")

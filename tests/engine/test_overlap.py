@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,13 @@ def test_84_percent_of_stsb_train_stand_in_sts12_to_16(data_dir: Path, monkeypat
     found = overlap(TrainConfig(data=str(root / "STS/STSBenchmark/sts-train.csv")), root)
     assert (found["rows"], found["sentences"]) == (5749, 10504)
     assert found["groups"]["STS12-16"]["sentences"] == {"exact": 8830, "near": 42}  # 84.1 % and 0.4 %
+
+
+def test_nothing_that_trains_reads_the_sets_that_are_compared() -> None:
+    engine = Path(overlap_sets.__file__).parent
+    importers = {
+        path.name
+        for path in engine.rglob("*.py")
+        if re.search(r"^\s*(from|import) engine\.overlap", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert importers == {"overlap.py"}
