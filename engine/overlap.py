@@ -326,10 +326,9 @@ def write_kept(
     if snapshot is None:
         for row in rows_of(examples):
             split = row["split"]
-            line = json.dumps(
-                {name: value for name, value in row.items() if value is not None}, ensure_ascii=False
-            )
-            kept.add(line.encode() + b"\n", texts_of(row), split, row.get("kind"), trained=split in trained)
+            facts = {name: value for name, value in row.items() if value is not None}
+            made = json.dumps(facts, ensure_ascii=False).encode() + b"\n"
+            kept.add(made, texts_of(row), split, row.get("kind"), trained=split in trained)
         return None
     layout, _ = choose_layout(snapshot.file, "jsonl")
     for _, start, length, record in layout.rows(snapshot.file):

@@ -118,7 +118,7 @@ def test_sentences_rows_and_pairs_are_counted_from_both_sides(sets: Path, tmp_pa
 
 
 def test_rows_are_left_out_by_rule_and_set_and_what_stays_is_counted(sets: Path, tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"sentence1": "the cat is on the mat", "sentence2": "mine", "pair_id": "1", "extra": 7},
         {"sentence1": "it really is what that was", "sentence2": "mine too", "pair_id": "2"},
         {"sentence1": "it is what that was", "sentence2": "dev", "split": "dev", "pair_id": "3"},
