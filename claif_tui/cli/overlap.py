@@ -88,6 +88,16 @@ def checked(project: Path, config: TrainConfig, word: str | None) -> Overlap | N
     return found
 
 
+def noted(run: Path, found: Overlap) -> None:
+    """Leave with a run what was found; that it cannot be left there keeps no run from going on."""
+    from claif_tui.core.overlap import note
+
+    try:
+        note(run, found)
+    except ClaifError as error:
+        diagnostics.warn(f"what overlaps is not kept with the run: {error.message}")
+
+
 def cleaned(project: Path, config: TrainConfig, word: str | None, removal: str) -> TrainConfig:
     """Leave rows out, say how many, and return the settings on those that stay."""
     from claif_tui.core import overlap, overlap_removal

@@ -106,7 +106,6 @@ def command(
     """
     from claif_tui.cli import overlap
     from claif_tui.core import runs, training
-    from claif_tui.core.overlap import note
 
     folder = project_folder(project).absolute()
     options = {name: value for name, value in settings.items() if value is not None}
@@ -130,7 +129,7 @@ def command(
             return 0
         path = runs.launch(place, config)
         if found is not None:
-            note(path, found)
+            overlap.noted(path, found)
     diagnostics.note(f"{path.name} {'goes on' if resume else 'runs'} in {path}")
     if follow:
         return following.follow(path, as_json=as_json)
