@@ -455,8 +455,7 @@ def test_a_running_mean_begins_with_what_there_is_and_skips_what_is_undefined() 
 
 @pytest.mark.parametrize(("low", "high"), [(-4.0, 0.0), (-1.52, -1.5), (-1.0, -0.7), (0.0, 0.1)])
 def test_ticks_of_a_log_axis_lie_in_it_and_are_few(low: float, high: float) -> None:
-    formatter = LogFormatter()
-    formatter.room = 5
+    formatter = LogFormatter(lambda: 5)
     ticks = formatter.get_ticks(low, high)
     assert 1 <= len(ticks) <= 5
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -36,6 +37,18 @@ NARROWEST = 4.0
 """Steps that are in sight at the least."""
 
 
+class Resized(Message):
+    """Something that is drawn to fit its place has another size now, or its first one."""
+
+
+class Fitted(Static):
+    """A text that the screen cuts to the size that this widget has."""
+
+    def on_resize(self) -> None:
+        """Say so."""
+        self.post_message(Resized())
+
+
 class RunList(OptionList, inherit_bindings=False):
     """The runs, the newest first. ``enter`` belongs to the screen."""
 
@@ -47,6 +60,10 @@ class RunList(OptionList, inherit_bindings=False):
         Binding("home", "first", "First", show=False, id="train.first"),
         Binding("end", "last", "Last", show=False, id="train.last"),
     ]
+
+    def on_resize(self) -> None:
+        """Say so."""
+        self.post_message(Resized())
 
 
 class TrainScreen(ClaifScreen):
@@ -109,7 +126,7 @@ move, r shows all of it, v picks the chart.
                 with Vertical(classes="panel", id="runs-panel"):
                     yield RunList(id="runs", markup=False, compact=True)
                 with VerticalScroll(classes="panel", id="now-panel", can_focus=False):
-                    yield Static("", id="now")
+                    yield Fitted("", id="now")
             with Vertical(id="main"):
                 with Vertical(id="charts"):
                     with Vertical(classes="panel chart", id="loss-panel"):
@@ -120,7 +137,7 @@ move, r shows all of it, v picks the chart.
                         with Vertical(classes="panel chart", id="rate-panel"):
                             yield LossChart(best="", digits=".3g", empty="No learning rate yet.", id="rate")
                 with Vertical(classes="panel", id="log-panel"):
-                    yield Static("", id="log")
+                    yield Fitted("", id="log")
 
     def on_mount(self) -> None:
         """Name the panels; look four times a second."""
@@ -141,10 +158,11 @@ move, r shows all of it, v picks the chart.
     def on_resize(self, event: events.Resize) -> None:
         """Show one chart where there is no room for three."""
         self.set_class(event.size.height < 34, "-low")
-        self.call_after_refresh(self._lay_out)
 
-    def _lay_out(self) -> None:
+    @on(Resized)
+    def _lay_out(self, event: Resized) -> None:
         """Draw what depends on the room there is."""
+        event.stop()
         self._show_rows()
         self._draw()
 
@@ -268,9 +286,7 @@ move, r shows all of it, v picks the chart.
         self.query_one("#hello", Static).display = bool(words)
         self.query_one("#hello", Static).update(safe.block(words))
         self.query_one("#brief").set_class(bool(words), "-off")
-        if self.query_one("#deck").display is bool(words):
-            self.query_one("#deck").display = not words
-            self.call_after_refresh(self._lay_out)
+        self.query_one("#deck").display = not words
         if not words and self.focused is None:
             self.query_one("#runs", RunList).focus()
 

@@ -6,7 +6,7 @@ No text of a run comes here: labels are numbers, and names stand in the chart's 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual import events
@@ -25,15 +25,17 @@ MARGIN = 0.03
 class ValueFormatter(NumericAxisFormatter):
     """Ticks of an axis of values: no more than there is room for, small ones with an exponent."""
 
-    room = 8
-    """How many labels may stand above each other."""
+    def __init__(self, room: Callable[[], int]) -> None:
+        """``room`` says, whenever ticks are drawn, how many labels may stand above each other."""
+        super().__init__()
+        self._room = room
 
     def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
         """Return as many round numbers as there is room for."""
         return self._fitting(super().get_ticks(min_, max_, max_ticks))
 
     def _fitting(self, ticks: list[float]) -> list[float]:
-        return ticks[:: max(1, math.ceil(len(ticks) / self.room))]
+        return ticks[:: max(1, math.ceil(len(ticks) / self._room()))]
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         """Write few digits."""
@@ -54,7 +56,7 @@ class LogFormatter(ValueFormatter):
                 for step in steps
             ]
             inside = [tick for tick in found if min_ <= tick <= max_]
-            if len(inside) <= self.room:
+            if len(inside) <= self._room():
                 break
         if len(inside) >= 2:
             return self._fitting(inside)
@@ -97,9 +99,8 @@ class Plot(PlotWidget, can_focus=False):
     def draw(self, curves: Sequence[Drawn], window: tuple[float, float], *, log: bool) -> None:
         """Draw curves between two steps; with ``log`` their values are logarithms."""
         self.clear()
-        formatter = LogFormatter() if log else ValueFormatter()
-        formatter.room = max(2, self.size.height // 2 - 1)
-        self.set_y_formatter(formatter)
+        # The height counts when it is drawn, not now: a chart that was hidden has none yet.
+        self.set_y_formatter((LogFormatter if log else ValueFormatter)(self._rows_for_labels))
         low, high = window
         self.set_xlimits(low, high + MARGIN * max(high - low, 1.0))
         values = [value for curve in curves if len(curve.ys) for value in (curve.ys.min(), curve.ys.max())]
@@ -113,6 +114,9 @@ class Plot(PlotWidget, can_focus=False):
             if len(curve.xs) and (curve.letter or len(curve.xs) == 1):
                 ends = (curve.xs[-1:], curve.ys[-1:])
                 self.scatter(*ends, marker=curve.letter or "•", marker_style=f"bold {curve.style}")
+
+    def _rows_for_labels(self) -> int:
+        return max(2, self.size.height // 2 - 1)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Ask for a closer look."""
