@@ -34,9 +34,16 @@ def lineage(config: TrainConfig, examples: Examples) -> dict[str, Any]:
 
 
 def card(
-    config: TrainConfig, data: Mapping[str, Any], results: Mapping[str, Any], remarks: tuple[str, ...]
+    config: TrainConfig,
+    data: Mapping[str, Any],
+    results: Mapping[str, Any],
+    remarks: tuple[str, ...],
+    overlap: Mapping[str, Any] | None = None,
 ) -> str:
-    """The card's text below the lines on loading: Markdown, without paths of the machine it was trained on."""
+    """The card's text below the lines on loading: Markdown, without paths of the machine it was trained on.
+
+    ``overlap`` is what was noted with the run about evaluation sets, see ``engine.overlap``.
+    """
     settings = {
         name: value
         for name, value in to_mapping(config).items()
@@ -65,10 +72,41 @@ def card(
             {name: value for name, value in data.items() if name != "lineage" and value not in (None, {}, [])}
         ),
     ]
+    lines += _overlap(overlap)
     if "lineage" in data:
         shown = json.dumps(data["lineage"], indent=2, ensure_ascii=False).replace("```", "'''")
         lines += ["", "Where the rows come from:", "", "```json", shown, "```"]
     return "\n".join(lines) + "\n"
+
+
+def _overlap(found: Mapping[str, Any] | None) -> list[str]:
+    """The test sets that hold training sentences; nothing where nobody looked."""
+    if found is None:
+        return []
+    sentences = found.get("sentences") or 0
+    rows = []
+    for one in found.get("sets", ()):
+        if one.get("split") == "test" and one.get("state") == "complete":
+            counts, seen = one["sentences"], one["seen"]
+            if counts["exact"] or counts["near"]:
+                rows.append(
+                    f"| {one['task']} | {counts['exact']:,} | {counts['near']:,} | "
+                    f"{seen['exact'] + seen['near']:,} of {seen['of']:,} |"
+                )
+    if not rows:
+        return [
+            "",
+            f"None of the {sentences:,} training sentences stands in a test set that was compared.",
+        ]
+    return [
+        "",
+        f"Of the {sentences:,} training sentences so many stand in test sets, the same or nearly the same "
+        "(bags of words with a Jaccard similarity of 0.8 or more):",
+        "",
+        "| test set | the same | nearly | sentences of the set that were seen |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 _ALWAYS = (

@@ -4,6 +4,7 @@
     events.jsonl   what happened (``engine.events``)                 metrics.json {best: {step, dev}, …}
     stderr.log     what the process said                             checkpoints/{best,last}
     stop.json      the wish that it ends                             .claim-N     that somebody took it, the N-th time
+    overlap.json   which of its sentences stand in evaluation sets, from whoever checked
 
 A directory belongs to one process at a time. Taking it means to create ``.claim-N``, which succeeds for one process
 only, on network file systems too; these files are never deleted, so that a slow rival cannot take an old turn again.
@@ -40,9 +41,10 @@ RUN, CONFIG, EVENTS, METRICS, LOG, STOP = (
     "stderr.log",
     "stop.json",
 )
+OVERLAP = "overlap.json"
 CHECKPOINTS = "checkpoints"
 _CLAIM = ".claim-"
-_PREPARED = {CONFIG, LOG}
+_PREPARED = {CONFIG, LOG, OVERLAP}
 _MAX_PID = 2**31 - 1
 
 State = Literal["running", "stopping", "finished", "stopped", "failed", "dead", "unknown"]
@@ -324,6 +326,18 @@ def _take(path: Path, info: RunInfo) -> None:
         with suppress(OSError):
             file.unlink()
         raise
+
+
+def note_overlap(path: Path, found: Mapping[str, Any]) -> None:
+    """Leave with a run what its training sentences have in common with evaluation sets; it may be at work or over."""
+    write_json(path / OVERLAP, found)
+
+
+def read_overlap(path: Path) -> dict[str, Any] | None:
+    """Return what was noted, None if nothing was, or nothing that reads: a run does not depend on it."""
+    with suppress(RunError):
+        return read_json(path / OVERLAP)
+    return None
 
 
 # Judging

@@ -110,6 +110,16 @@ def choose(config: TrainConfig, examples: Examples) -> tuple[Examples, Selection
     return train, Selection(sets, cast(Literal["cosine", "max4"], config.dev_metric))
 
 
+def dev_place(config: TrainConfig) -> str:
+    """The file or folder beside the data that the dev set is read from; "" if it is rows of the data."""
+    if config.select == "own":
+        return ""
+    if config.select != "stsb":
+        return str(_root(config))
+    beside = Path(config.data).parent / _STSB_DEV
+    return config.dev or (str(beside) if beside.is_file() else "")
+
+
 def _own(config: TrainConfig, dev: Examples) -> Pairs:
     if not {"sentence2", "score"} <= set(dev.columns):
         raise ConfigError(

@@ -15,6 +15,9 @@ from engine.errors import ConfigError
 Protocol = Literal["nested", "folds", "split"]
 """nested: folds in folds, no test set; folds: folds on train, then test; split: a fixed dev set, then test."""
 
+ROOTS = ("", "senteval", "downstream", "data/downstream")
+"""Where the tasks' folders may lie below the folder that a user names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

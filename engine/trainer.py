@@ -32,7 +32,7 @@ from engine.gradients import Gradients
 from engine.objectives import Batch, Learner, build, columns, in_batch, unused
 from engine.optimiser import Optimiser
 from engine.process import Seat
-from engine.rundir import Run, read_metrics
+from engine.rundir import Run, read_metrics, read_overlap
 from engine.schedule import Counting, evaluation_steps
 from engine.selection import DevScore, Selection, choose
 
@@ -294,7 +294,8 @@ class Trainer:
             "at step": progress.best_step,
             "dev sets": {name: facts["pairs"] for name, facts in self._selection.describe().items()},
         }
-        text = card.card(self._config, self._lineage, results, tuple(self._remarks()))
+        overlap = read_overlap(self._run.path)
+        text = card.card(self._config, self._lineage, results, tuple(self._remarks()), overlap)
         if isinstance(encoder, CrossEncoder):
             save_cross_encoder(encoder, folder, text)
         else:

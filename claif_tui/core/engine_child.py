@@ -12,12 +12,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from claif_tui.core.errors import ClaifError, MissingExtraError
 
+Started = Callable[[subprocess.Popen[bytes]], object]
+"""What gets a process that was started, so that somebody else can end it."""
 PYTHON = (sys.executable, "-P", "-m")
 """-P: what lies in the user's folder is not ours."""
 
@@ -51,11 +53,13 @@ def environment() -> dict[str, str]:
     return {**kept, **_QUIET, "PYTHONPATH": paths}
 
 
-def ask(module: str, words: Sequence[str], *, given: str = "") -> dict[str, Any]:
+def ask(
+    module: str, words: Sequence[str], *, given: str = "", started: Started | None = None
+) -> dict[str, Any]:
     """Run ``python -m module words`` with ``given`` on its stdin; return the JSON document it answers with.
 
-    Blocks; whatever ends the waiting ends the child. What the engine refuses, in one line on its stderr, is raised as
-    ``EngineFailure``, as is its unforeseen end.
+    Blocks; whatever ends the waiting ends the child. ``started`` gets the process, for whoever may want to end it.
+    What the engine refuses, in one line on its stderr, is raised as ``EngineFailure``, as is its unforeseen end.
     """
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
@@ -67,6 +71,8 @@ def ask(module: str, words: Sequence[str], *, given: str = "") -> dict[str, Any]
             start_new_session=True,
         )
         try:
+            if started is not None:
+                started(child)
             answer = child.communicate(given.encode())[0]
         finally:
             _end(child)

@@ -61,6 +61,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="mouse", kind="flag", default=True, help="whether the app listens to the mouse"),
     Setting(key="stream", kind="flag", default=True, help="show answers token by token in the app"),
     Setting(key="budget", kind="dollars", default=None, help="budget of a run that names none, in dollars"),
+    Setting(
+        key="evaluation_data",
+        kind="text",
+        default="",
+        help="folder of the evaluation data; training data are compared with its test sets",
+    ),
     Setting(key="recent", kind="list", default=(), help="projects opened last", shown=False),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}

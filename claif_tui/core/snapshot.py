@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -84,6 +85,15 @@ class Snapshot:
         return int(self.manifest.get("rows", 0))
 
     @property
+    def derived(self) -> str:
+        """What was left out of another snapshot or file to make it, in a few words; "" if it is made of pairs."""
+        steps = self.manifest.get("overlap_removed") or []
+        return "; ".join(
+            f"{one['from'][:ID_LENGTH]} without {one['rows']:,} rows that overlap ({one['rule']}) with test sets"
+            for one in steps
+        )
+
+    @property
     def mixed(self) -> bool:
         """Whether it holds both pairs and triplets, of which a training run takes one."""
         return 0 < int(self.manifest.get("triplets", 0)) < self.rows
@@ -138,12 +148,22 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
             "kinds": dict(sorted(tally.kinds.items())),
             "triplets": tally.triplets,
         }
-        manifest = {"id": content_id(facts), **facts}
-        with replacing(staged / MANIFEST) as file:
-            file.write(json.dumps(manifest, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
-            file.write(b"\n")
-        existed = not _put(staged, folder / str(manifest["id"]))
-    return Created(snapshot=find(store.folder, str(manifest["id"])), funnel=processed.funnel, existed=existed)
+        snapshot, existed = _freeze(staged, folder, facts)
+    return Created(snapshot=snapshot, funnel=processed.funnel, existed=existed)
+
+
+def freeze_rows(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> Snapshot:
+    """Freeze rows made elsewhere into ``folder/<id>/``: ``fill`` writes them to a new file and returns the manifest.
+
+    Raises ``SnapshotError`` for the disk, and what ``fill`` raises.
+    """
+    with _disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with _staging(folder) as staged:
+        facts = fill(staged / EXAMPLES)
+        with (staged / EXAMPLES).open("rb") as file:
+            os.fsync(file.fileno())
+        return _freeze(staged, folder, facts)[0]
 
 
 def content_id(manifest: dict[str, Any]) -> str:
@@ -233,6 +253,17 @@ def _review(store: Store, expression: str, statuses: tuple[Status, ...]) -> dict
 
 def _counts(counts: Counts) -> dict[str, int]:
     return {"pending": counts.pending, "accepted": counts.accepted, "rejected": counts.rejected}
+
+
+def _freeze(staged: Path, folder: Path, facts: dict[str, Any]) -> tuple[Snapshot, bool]:
+    """Write the manifest and give the folder its name; returns the snapshot and whether it was there already."""
+    manifest = {"id": content_id(facts), **facts}
+    with replacing(staged / MANIFEST) as file:
+        file.write(json.dumps(manifest, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
+        file.write(b"\n")
+    place = folder / str(manifest["id"])
+    existed = not _put(staged, place)
+    return _verified(_load(place)), existed
 
 
 class _Tally:

@@ -38,12 +38,12 @@ class Snapshot:
         return str(self.manifest["id"])
 
     @property
-    def smoothing(self) -> float:
-        """The epsilon that its labels were smoothed with, 0 for none."""
+    def smoothing(self) -> float | None:
+        """The epsilon that its labels were smoothed with, 0 for none, None where it does not say (files elsewhere)."""
         found = self.manifest.get("smoothing")
-        if not isinstance(found, dict) or not found.get("applied"):
-            return 0.0
-        return float(found.get("epsilon", 0.0))
+        if not isinstance(found, dict):
+            return None
+        return float(found.get("epsilon", 0.0)) if found.get("applied") else 0.0
 
     def verify(self) -> None:
         """Raise ``DataError`` unless the rows, read to their end, are those that were frozen."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import DataError
+from engine.tasks import ROOTS
 
 _ENGLISH = frozenset(
     ["the", "of", "to", "and", "for", "with", "that", "are", "is", "on", "it", "was", "you", "what"]
@@ -23,7 +24,7 @@ GET_DATA = "Get a complete English SentEval copy and name its folder with --data
 
 def locate(root: Path, folder: str) -> Path:
     """Folder of a task, below ``root`` itself or its ``senteval``, ``downstream`` or ``data/downstream``."""
-    for start in ("", "senteval", "downstream", "data/downstream"):
+    for start in ROOTS:
         found = root / start / folder
         if found.is_dir():
             return found

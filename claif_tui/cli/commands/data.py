@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from claif_tui.cli import output
-from claif_tui.cli.shared import json_option
+from claif_tui.cli.shared import json_option, project_folder, project_option
 
 
 @click.group("data")
@@ -51,3 +51,34 @@ def check(folder: Path, as_json: bool) -> int:
         good = sum(one.state == "complete" for one in found.sets)
         output.line(f"{good} of {len(found.sets)} sets are complete")
     return 0 if found.complete else 1
+
+
+@command.command("overlap")
+@click.argument("data", metavar="FILE|SNAPSHOT")
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the evaluation data.  [default: the setting evaluation_data, or that of the last evaluation]",
+)
+@json_option
+@project_option
+def overlap(data: str, folder: Path | None, as_json: bool, project: Path | None) -> None:
+    """Say which training sentences stand in which evaluation sets, the same or nearly the same.
+
+    The same: equal letters and digits, whatever the case, the blanks and the punctuation. Nearly: bags of words with a
+    Jaccard similarity of 0.8 or more. Train without them with: claif-tui train --remove-overlap exact|near
+    """
+    from claif_tui.cli import overlap as words
+    from claif_tui.core.overlap import check as compare
+    from claif_tui.core.training import configured
+
+    here = project_folder(project).absolute()
+    config = configured(None, {"data": data}, project=here)
+    folder = words.folder_for(here, config, folder, "--data DIR")
+    found = compare(config, folder, project=here)
+    if as_json:
+        output.document({"evaluation_data": str(folder), **found.document})
+    else:
+        words.show(found)

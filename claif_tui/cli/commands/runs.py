@@ -114,11 +114,19 @@ def _document(detail: RunDetail) -> dict[str, object]:
         "rows": progress.rows,
         "loss": progress.losses[-1][1] if progress.losses else None,
         "scores": [{"step": one.step, "dev": one.dev, "best": one.best} for one in progress.scores],
-        "warnings": progress.warnings,
+        "warnings": _warnings(detail),
         "message": progress.message,
         "config": to_mapping(detail.config),
         "log": detail.log,
     }
+
+
+def _warnings(detail: RunDetail) -> list[str]:
+    """What the run told, and what of its sentences stands in evaluation sets."""
+    from claif_tui.core.overlap import noted, warnings
+
+    found = noted(detail.row.path)
+    return [*detail.progress.warnings, *([] if found is None else warnings(found))]
 
 
 def _describe(detail: RunDetail) -> None:
@@ -138,7 +146,7 @@ def _describe(detail: RunDetail) -> None:
     if progress.losses and progress.losses[-1][1] is not None:
         facts.append(("loss", f"{progress.losses[-1][1]:.4f}"))
     output.table(facts)
-    for warning in progress.warnings:
+    for warning in _warnings(detail):
         output.line(f"warning: {warning}")
     if progress.message:
         output.line(progress.message)

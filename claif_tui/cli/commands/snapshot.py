@@ -83,7 +83,8 @@ def list_(as_json: bool, project: Path | None) -> None:
         output.line("No snapshots yet. Make one: claif-tui snapshot create")
     else:
         rows = [
-            (one.id, f"{one.rows:,}", one.made, one.problem or one.manifest.get("filter", "")) for one in found
+            (one.id, f"{one.rows:,}", one.made, one.problem or one.derived or one.manifest.get("filter", ""))
+            for one in found
         ]
         output.table(rows, head=("id", "rows", "made", "filter"), right=(1,))
 
@@ -165,6 +166,7 @@ def _describe(snapshot: Snapshot) -> None:
         ("reviewed", _listed(review.get("project"))),
         ("edited", review.get("edited", "")),
         ("sha256", about.get("sha256", "")),
+        *([("from", snapshot.derived)] if snapshot.derived else []),
     ]
     output.table(facts)
     funnel = about.get("funnel") or {}

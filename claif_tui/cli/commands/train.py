@@ -14,6 +14,7 @@ from engine.config import FIELDS, Field, parse
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
+    from claif_tui.core.overlap import Overlap
     from claif_tui.core.training import Plan
     from engine.config import TrainConfig
 
@@ -70,6 +71,17 @@ def _option(field: Field) -> Any:
 )
 @setting_options
 @click.option(
+    "--check-overlap",
+    metavar="DIR|no",
+    help="Compare the training sentences with the evaluation sets in DIR and warn; no leaves it out.  "
+    "[default: the setting evaluation_data, or the folder of the last evaluation]",
+)
+@click.option(
+    "--remove-overlap",
+    metavar="exact|near[:TASK,…]",
+    help="Train on a snapshot without the rows of which a sentence stands in a test set: the same, or nearly too.",
+)
+@click.option(
     "--resume", is_flag=True, help="Go on with a run that stopped, failed or died: --out, or the newest."
 )
 @click.option("--follow", is_flag=True, help="Show the progress until the run ends.")
@@ -78,6 +90,8 @@ def _option(field: Field) -> Any:
 @project_option
 def command(
     file: Path | None,
+    check_overlap: str | None,
+    remove_overlap: str | None,
     resume: bool,
     follow: bool,
     dry_run: bool,
@@ -90,31 +104,40 @@ def command(
     --system chooses the settings that a paper or official script gives; every other option changes one of them. The
     run goes to runs/ of the project, or to --out, which needs no project.
     """
+    from claif_tui.cli import overlap
     from claif_tui.core import runs, training
 
     folder = project_folder(project).absolute()
     options = {name: value for name, value in settings.items() if value is not None}
     if resume:
-        path = _resumed(folder, options, file)
-        plan = None
+        words = {"check_overlap": check_overlap, "remove_overlap": remove_overlap}
+        path = _resumed(folder, options | {name: word for name, word in words.items() if word}, file)
+        plan = found = None
     else:
         config = training.configured(file, options, project=folder)
         place = training.place_for(folder, config)
+        if remove_overlap:
+            config = overlap.cleaned(folder, config, check_overlap, remove_overlap)
         plan = training.planned(config)
         _tell(config, plan)
+        found = overlap.checked(folder, config, check_overlap)
         if dry_run:
             if as_json:
-                output.document(_document(plan))
+                output.document(_document(plan, found))
             else:
                 output.line(f"{plan.total_steps:,} steps")
             return 0
         path = runs.launch(place, config)
+        if found is not None:
+            overlap.noted(path, found)
     diagnostics.note(f"{path.name} {'goes on' if resume else 'runs'} in {path}")
     if follow:
         return following.follow(path, as_json=as_json)
     diagnostics.note(f"Follow it: {following.again(path)}   Stop it: claif-tui runs stop {path}")
     if as_json:
-        output.document({"run": path.name, "path": str(path), **({} if plan is None else _document(plan))})
+        output.document(
+            {"run": path.name, "path": str(path), **({} if plan is None else _document(plan, found))}
+        )
     else:
         output.line(str(path))
     return 0
@@ -150,7 +173,9 @@ def _tell(config: TrainConfig, plan: Plan) -> None:
     )
 
 
-def _document(plan: Plan) -> dict[str, object]:
+def _document(plan: Plan, found: Overlap | None) -> dict[str, object]:
+    from claif_tui.cli.overlap import summary
+
     return {
         "rows": plan.rows,
         "steps_per_epoch": plan.steps_per_epoch,
@@ -158,4 +183,5 @@ def _document(plan: Plan) -> dict[str, object]:
         "dev": dict(plan.dev),
         "dropped": dict(plan.dropped),
         "warnings": list(plan.warnings),
+        "overlap": summary(found),
     }

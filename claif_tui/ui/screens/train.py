@@ -77,7 +77,8 @@ system on the newest snapshot; it offers to freeze one where there is none, or w
 enter opens the form with every setting explained, and says steps and time before the start. A run is a process of \
 its own: it goes on when this app is closed, and the app shows it again when it is opened. x lets it save and end; \
 R goes on with it from where it saved. The list holds all runs, those of the command line too; o keeps the curve of \
-a run on the charts while the cursor moves on. L makes the loss logarithmic, s smooths it, + and - zoom, the arrows \
+a run on the charts while the cursor moves on. c shows which of its training sentences stand in evaluation sets. \
+L makes the loss logarithmic, s smooths it, + and - zoom, the arrows \
 move, r shows all of it, v picks the chart.
 """
     BINDINGS = [
@@ -90,6 +91,7 @@ move, r shows all of it, v picks the chart.
         Binding("L", "log_scale", "Log y", id="train.log_scale", tooltip="Logarithmic scale of the loss"),
         Binding("s", "smooth", "Smooth", show=False, id="train.smooth", tooltip="Draw means of the loss"),
         Binding("v", "view", "Charts", show=False, id="train.view", tooltip="Show loss, dev or learning rate"),
+        Binding("c", "overlap", "Overlap", show=False, id="train.overlap", tooltip="Training sentences in test sets"),
         Binding("l", "log", "Log", show=False, id="train.log", tooltip="The whole log of the run"),
         Binding("plus,equals_sign", "zoom(True)", "Zoom in", show=False, key_display="+", id="train.zoom_in"),
         Binding("minus", "zoom(False)", "Zoom out", show=False, key_display="-", id="train.zoom_out"),
@@ -481,6 +483,12 @@ move, r shows all of it, v picks the chart.
         from claif_tui.ui.screens.train_launch import configure
 
         self.ask(lambda: configure(self), description="configure a run")
+
+    def action_overlap(self) -> None:
+        """Show what the data of the run under the cursor have in common with the evaluation sets."""
+        from claif_tui.ui.screens.train_overlap import show
+
+        self.ask(lambda: show(self), description="show the overlap")
 
     def action_freeze(self) -> None:
         """Freeze a snapshot."""

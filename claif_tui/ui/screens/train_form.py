@@ -16,11 +16,14 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from claif_tui.core.errors import ClaifError
+from claif_tui.core.overlap import Overlap, known_folder
+from claif_tui.core.overlap_removal import Rule
 from claif_tui.core.runs import list_runs, told
 from claif_tui.core.training import Plan, configured, planned
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.screens.generate_text import clock
+from claif_tui.ui.screens.train_overlap import OverlapModal, ask_folder, compare, status
 from claif_tui.ui.screens.train_settle import Settled
 from claif_tui.ui.widgets.fields import Field
 from engine.config import ABOUT, FIELDS, TrainConfig, Value, from_mapping, parse, preset, to_mapping
@@ -31,6 +34,8 @@ from engine.rundir import EVENTS
 DEFAULT = TrainConfig()
 PAUSE_SECONDS = 0.8
 """How long typing has to rest before the data is read for the plan."""
+SOON_SECONDS = 0.05
+"""How long after the plan the evaluation sets are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,14 @@ class Pace:
 
     rows_per_second: float
     run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the form gives: the settings, and which rows are left out of the data before (None: none)."""
+
+    config: TrainConfig
+    without: Rule | None = None
 
 
 class Fields(VerticalScroll, inherit_bindings=False, can_focus=False):
@@ -50,18 +63,31 @@ class Fields(VerticalScroll, inherit_bindings=False, can_focus=False):
     ]
 
 
-class ConfigModal(ClaifModal[TrainConfig | None]):
+class ConfigModal(ClaifModal[Wanted | None]):
     """Gives the settings to train with, or None."""
 
     nothing = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "launch", "Launch", id="form.launch", tooltip="Train with these settings"),
+        Binding(
+            "ctrl+o",
+            "overlap",
+            "Overlap",
+            id="form.overlap",
+            tooltip="Training sentences that stand in evaluation sets",
+        ),
     ]
 
     def __init__(self, project: Path, start: TrainConfig) -> None:
         super().__init__()
         self._project, self._start = project, start
         self._planning = Settled(self, self._planned, pause=PAUSE_SECONDS, name="plan a run")
+        # Apart from the plan, which does not wait for it.
+        self._comparing = Settled(self, self._compared, pause=SOON_SECONDS, name="compare with evaluation sets")
+        self._found: Overlap | None = None
+        self._found_of: tuple[object, ...] = ()
+        self._folder: Path | None = None
+        self._without: Rule | None = None
 
     def compose(self) -> ComposeResult:
         """The fields; below them what the focused one means, and what would be done."""
@@ -77,6 +103,7 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
                         yield Field(name, name)
             yield Static("", id="form-about")
             yield Static("", id="form-plan")
+            yield Static("", id="form-overlap")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -165,6 +192,48 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
             self._show(_wrong(error))
         else:
             self._show(plan_words(config, plan, pace))
+            self._comparing.ask()
+
+    async def _compared(self) -> None:
+        """Look which training sentences stand in evaluation sets, where it is known where these are."""
+        try:
+            config = self.config()
+            self._folder = await self.shell.background(partial(known_folder, self._project, config))
+            of = (config.data, config.allow_test, self._folder)
+            if self._folder is not None and of != self._found_of:
+                self._found, self._found_of = None, ()
+                self._show_overlap()
+                self._found = await compare(self.shell, self._project, config, self._folder)
+                self._found_of = of
+        except ClaifError as error:
+            self._put_overlap(
+                safe.line(f"! not compared with evaluation sets: {error.message}", "$text-warning")
+            )
+        else:
+            self._show_overlap()
+
+    def _show_overlap(self) -> None:
+        self._put_overlap(status(self._found, known=self._folder is not None, without=self._without))
+
+    def _put_overlap(self, content: Content) -> None:
+        self.query_one("#form-overlap", Static).update(content)
+
+    def action_overlap(self) -> None:
+        """Show the overlap with evaluation sets, or ask where these are."""
+        self.run_worker(self._overlap(), group="ask", exit_on_error=False, description="show the overlap")
+
+    async def _overlap(self) -> None:
+        if self._folder is None:
+            if await ask_folder(self.shell) is not None:
+                self._comparing.ask()
+        elif self._found is None:
+            self.shell.say("Still comparing with the evaluation sets, or it failed: see below the plan.")
+        else:
+            modal = OverlapModal(self._found, "Overlap with evaluation sets", choose=True)
+            answer = await self.shell.push_screen_wait(modal)
+            if answer:
+                self._without = None if answer == "all" else answer
+                self._show_overlap()
 
     def _show(self, content: Content) -> None:
         self.query_one("#form-plan", Static).update(content)
@@ -179,7 +248,7 @@ class ConfigModal(ClaifModal[TrainConfig | None]):
             if marked is not None:
                 marked.focus_editor()
         else:
-            self.dismiss(config)
+            self.dismiss(Wanted(config=config, without=self._without))
 
 
 def _wrong(error: ClaifError) -> Content:

@@ -15,6 +15,7 @@ from claif_tui.ui.dialogs import Choice, ChooseModal, ConfirmModal
 from claif_tui.ui.screens.train_state import LIVE, RESUMABLE
 
 if TYPE_CHECKING:
+    from claif_tui.core.overlap_removal import Rule
     from claif_tui.core.snapshot import Snapshot
     from claif_tui.core.store.store import Store
     from claif_tui.ui.screens.train import TrainScreen
@@ -48,7 +49,8 @@ def ground(store: Store) -> Ground:
     from claif_tui.core.snapshot import snapshots
     from claif_tui.ui.recipe_files import read_recipe
 
-    sound = [one for one in snapshots(store.folder) if not one.problem]
+    # One without the overlap is made from another, by choice: it says nothing of when the pairs were frozen.
+    sound = [one for one in snapshots(store.folder) if not one.problem and not one.derived]
     newest = sound[-1] if sound else None
     recipe = read_recipe(store, path=store.folder / "recipe.toml").recipe or Recipe()
     counts = store.pairs.counts()
@@ -136,9 +138,9 @@ async def configure(screen: TrainScreen) -> None:
     from claif_tui.ui.screens.train_form import ConfigModal
 
     start = default_config(found.system, snapshot, gpu=has_gpu())
-    config = await screen.shell.push_screen_wait(ConfigModal(screen.store.folder, start))
-    if config is not None:
-        await launch(screen, config)
+    wanted = await screen.shell.push_screen_wait(ConfigModal(screen.store.folder, start))
+    if wanted is not None:
+        await launch(screen, wanted.config, without=wanted.without)
 
 
 async def _ready(screen: TrainScreen) -> Ground | None:
@@ -192,15 +194,20 @@ async def freeze(screen: TrainScreen) -> Snapshot | None:
     return created.snapshot
 
 
-async def launch(screen: TrainScreen, config: TrainConfig) -> None:
-    """Start a run and look at it."""
+async def launch(screen: TrainScreen, config: TrainConfig, *, without: Rule | None = None) -> None:
+    """Start a run and look at it; what overlaps with evaluation sets is left out before, or looked for beside it."""
     from claif_tui.core import runs
+    from claif_tui.ui.screens.train_overlap import leave_out, watch
 
     store = screen.store
     if store is None:
         return
+    if without is not None:
+        screen.shell.say("Leaving out the rows that overlap with test sets …")
+        config = await leave_out(screen.shell, store.folder, config, without)
     screen.shell.say(f"Starting {config.system} from {config.model} …")
     path = await screen.shell.background(partial(runs.launch, store.folder, config, base=store.folder))
+    watch(screen, store.folder, path, config)
     if path.parent != (store.folder / runs.FOLDER).absolute():
         screen.shell.say(f"The run trains in {path}: outside the project, so it is not in this list.")
         return

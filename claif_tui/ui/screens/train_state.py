@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from claif_tui.core.errors import ClaifError
+from claif_tui.core.overlap import noted, short, warnings
 from claif_tui.core.run_progress import Follower, Score
 from claif_tui.core.runs import RunRow, list_runs, log_tail, told
 from claif_tui.ui.widgets.downsample import Floats
+from engine.rundir import OVERLAP
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -64,6 +66,8 @@ class View:
     """The end of what the process wrote on stderr."""
     problem: str = ""
     """Why the run's events cannot be read."""
+    overlap: str = ""
+    """What of its training sentences stands in test sets, in a few words."""
 
     @property
     def eta_seconds(self) -> float | None:
@@ -88,6 +92,8 @@ class Watch:
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._said, self._failure = "", ""
         self._told = False
+        self._noted = 0
+        self._overlap = ""
 
     def look(self) -> View | None:
         """Return how the run stands if it told anything since the last look, else None."""
@@ -99,13 +105,32 @@ class Watch:
             self._restart()
             return self._view(problem=f"{error.message} {error.hint}".strip())
         said = log_tail(self.path)
-        if not news and self._told and said == self._said:
-            return None
-        self._told, self._said = True, said
         for event in news:
             self._take(event)
+        if not self._look_at_note() and not news and self._told and said == self._said:
+            return None
+        self._told, self._said = True, said
         self._sync()
         return self._view()
+
+    def _look_at_note(self) -> bool:
+        """Read what was found about evaluation sets if somebody left it since; whether there is news."""
+        try:
+            stamp = (self.path / OVERLAP).stat().st_mtime_ns
+        except OSError:
+            return False
+        if stamp == self._noted:
+            return False
+        self._noted = stamp
+        found = noted(self.path)
+        self._overlap = "" if found is None else short(found)
+        lines = (
+            [LogLine(stamp / 1e9, f"! {words}", "$text-warning") for words in warnings(found)] if found else []
+        )
+        # Where it belongs among what was told before, when all of it is read at once.
+        ordered = sorted([*self._log, *lines], key=lambda line: line.t or 0.0)
+        self._log = deque(ordered, maxlen=LOG_LINES)
+        return True
 
     def _take(self, event: Event) -> None:
         kind, step = event.get("kind"), event.get("step")
@@ -160,6 +185,7 @@ class Watch:
             log=tuple(self._log),
             said=self._said,
             problem=problem,
+            overlap=self._overlap,
         )
 
 

@@ -97,6 +97,8 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
     if memory := _memory(view):
         rows.append(memory)
     rows.append((view.device, "$text-muted"))
+    if view.overlap:
+        rows.append(safe.join((f"! {view.overlap}", "$text-warning"), ("  c", "bold $text-primary")))
     rows += _closing(row, view)
     return safe.lines(*rows)
 
