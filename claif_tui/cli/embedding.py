@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from claif_tui.cli import diagnostics, output, running
-from claif_tui.cli.shared import budget_of, settings, usd
+from claif_tui.cli.shared import budget_of, settings
 from claif_tui.core.errors import BudgetError, ClaifError, EndpointError, UsageError
 from claif_tui.core.models import NANO
 
@@ -60,8 +60,9 @@ def plans(
     store: EmbeddingStore, models: Sequence[str], wish: EvaluationWish, flags: Mapping[str, Any]
 ) -> dict[str, EmbeddingPlan]:
     """Return for each ``api:`` model among ``models`` what is to be fetched."""
-    from claif_tui.core.embeddings import EmbeddingWish, is_api, needed, plan
+    from claif_tui.core.embeddings import EmbeddingWish, needed, plan
     from claif_tui.core.llm.profiles import Wish
+    from claif_tui.core.provenance import is_api
 
     names = ("profile", "base_url", "api_key_env", "concurrency", "rpm", "tpm", "price_in")
     wanted = EmbeddingWish(
@@ -74,46 +75,21 @@ def plans(
     return {model: plan(store, known, model, sentences, wanted) for model in models if is_api(model)}
 
 
-def describe(planned: EmbeddingPlan) -> list[str]:
-    """Say what fetching would ask and cost."""
-    total = sum(map(bool, planned.needed.sentences))
-    lines = [
-        f"{planned.spec} at {running.where(planned.profile)}: {total:,} sentences, {planned.stored:,} stored"
-    ]
-    if not planned.missing:
-        return [f"{lines[0]}: nothing to ask"]
-    low, high = planned.tokens
-    lines.append(
-        f"{len(planned.missing):,} to ask for in {planned.requests:,} requests, {low:,} to {high:,} tokens"
-    )
-    cost, price = planned.cost_nano, planned.price
-    if cost is None or price is None:
-        lines.append("no price is known for this model (--price-in USD_PER_M)")
-    elif cost[1]:
-        day = f", {price.as_of}" if price.as_of else ""
-        words = f"${price.input_usd_per_m:g} per million tokens, {price.source}{day}"
-        lines.append(f"cost {usd(cost[0])} to {usd(cost[1])} ({words})")
-    else:
-        lines.append("cost nothing")
-    if planned.cap_nano is not None:
-        spent = planned.account.spent_nano
-        lines.append(f"budget {usd(planned.cap_nano)}, of which {usd(spent)} is spent")
-    elif planned.costs:
-        lines.append("no budget: nothing but the end stops the spending (--budget USD)")
-    return lines
-
-
 def agree(planned: Mapping[str, EmbeddingPlan], yes: bool) -> None:
     """Show what all of them take, and ask once where it may cost money."""
-    lines = [line for one in planned.values() for line in describe(one)]
+    from claif_tui.core.embedding_words import plan_words
+
+    lines = [line for one in planned.values() for line in plan_words(one)]
     running.agree(any(one.costs for one in planned.values()), lines, yes)
 
 
 def show_plans(planned: Mapping[str, EmbeddingPlan], as_json: bool) -> None:
     """Print what would be asked."""
+    from claif_tui.core.embedding_words import plan_words
+
     if not as_json:
         for one in planned.values():
-            for line in describe(one):
+            for line in plan_words(one):
                 output.line(line)
         return
     documents = [

@@ -76,7 +76,7 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     """Say what a run would ask and cost."""
     low, high = plan.tokens
     lines = [
-        f"{ready.recipe.model} at {where(ready.profile)}, {ready.recipe.api}",
+        f"{ready.recipe.model} at {_where(ready.profile)}, {ready.recipe.api}",
         f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
         f"tokens {low:,} to {high:,}",
     ]
@@ -94,7 +94,7 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     return lines
 
 
-def where(profile: Profile) -> str:
+def _where(profile: Profile) -> str:
     """Name an endpoint, with its host where the name does not tell: a project may call any host anything."""
     host = profile.host
     told = not host or profile.name == host or profile.name.startswith(f"{host}/")

@@ -19,10 +19,9 @@ from claif_tui.core.errors import ClaifError
 from claif_tui.core.evaluating import EvaluationWish, Progress, evaluate
 from claif_tui.core.evaluations import Evaluation
 from claif_tui.core.models import NANO
-from claif_tui.core.provenance import VECTORS
+from claif_tui.core.provenance import FROM_FILE, VECTORS
 from claif_tui.core.store.embeddings import Bought, EmbeddingStore, text_key
 from claif_tui.core.store.process import start_mark
-from engine.tasks import TASKS
 
 _FOLDER = "vectors-"
 
@@ -57,47 +56,40 @@ def score(
     texts = [planned.needed.sentences[place] for place in used]
     bought = store.bought(planned.account.id, [text_key(text) for text in texts if text])
     if len(bought.models) > 1:
-        named = " and ".join(f"{count:,} by {model}" for model, count in bought.models.items())
+        by = " and ".join(f"{count:,} by {model}" for model, count in bought.models.items())
         raise _failed(
-            f"{planned.spec}: its sentences were answered {named}, and vectors of two models do not compare",
+            f"{planned.spec}: its sentences were answered {by}, and vectors of two models do not compare",
             "Add --anew to ask for all of them again.",
         )
-    found: Evaluation | None = None
-    parts = _parts(complete)
+    if not complete:
+        return Scored(evaluation=None, incomplete=incomplete, bought=bought)
+
+    def named(one: Evaluation) -> Evaluation:
+        return _named(one, planned, wish, bought)
+
     with _folder(store.path.parent) as folder:
-        for number, part in enumerate(parts):
-            if progress is not None:
-                progress(number, len(parts), ", ".join(part))
-            file = _write(store, planned, part, folder)
-            one = evaluate(f"{VECTORS}{file}", replace(wish, tasks=",".join(part)))
-            file.unlink()
-            found = _named(one, planned, wish, bought, found)
-            if partial is not None:
-                partial(found)
-    return Scored(evaluation=found, incomplete=incomplete, bought=bought)
+        file = _write(store, planned, used, folder)
+        found = evaluate(
+            f"{VECTORS}{file}",
+            replace(wish, tasks=",".join(complete)),
+            progress=progress,
+            partial=None if partial is None else lambda one: partial(named(one)),
+        )
+    return Scored(evaluation=named(found), incomplete=incomplete, bought=bought)
 
 
-def _parts(names: Sequence[str]) -> list[list[str]]:
-    """STS tasks share sentences and are one part; each transfer task is another, so that no file is huge."""
-    sts = [name for name in names if TASKS[name].kind == "sts"]
-    return [*([sts] if sts else []), *([name] for name in names if TASKS[name].kind == "transfer")]
-
-
-def _named(
-    one: Evaluation, planned: EmbeddingPlan, wish: EvaluationWish, bought: Bought, before: Evaluation | None
-) -> Evaluation:
+def _named(one: Evaluation, planned: EmbeddingPlan, wish: EvaluationWish, bought: Bought) -> Evaluation:
     """Give a result on a file the name of the API's model, and say where the vectors come from."""
     returned = next(iter(bought.models), planned.model)
-    tasks = {**(before.tasks if before is not None else {}), **one.tasks}
     # The content of an API's model is not to be had: its names stand for it.
     identity = f"api {planned.profile.name} {planned.model} {returned}"
+    notes = (note for note in one.notes if note != FROM_FILE)
     return replace(
         one,
         model=planned.spec,
-        tasks={name: tasks[name] for name in TASKS if name in tasks},
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         name=wish.name or returned,
-        notes=(origin(planned, bought), *(note for note in one.notes if note.startswith("Its "))),
+        notes=(origin(planned, bought), *notes),
     )
 
 
@@ -117,15 +109,14 @@ def origin(planned: EmbeddingPlan, bought: Bought) -> str:
     return f"Vectors of {returned}{alias} from {where}, {days}: {', '.join(parts)}.{zeros}"
 
 
-def _write(store: EmbeddingStore, planned: EmbeddingPlan, part: Sequence[str], folder: Path) -> Path:
-    """Write the vectors of some tasks as ``vectors:FILE`` reads them, one at a time: they may be half a gigabyte."""
+def _write(store: EmbeddingStore, planned: EmbeddingPlan, places: Sequence[int], folder: Path) -> Path:
+    """Write the vectors of some sentences as ``vectors:FILE`` reads them, one at a time: they may be a gigabyte."""
     import numpy as np
 
-    places = sorted({place for name in part for place in planned.needed.tasks[name]})
     texts = [planned.needed.sentences[place] for place in places]
     dimension = store.money(planned.account.id).dimension or 0
     zeros = bytes(4 * dimension)
-    path = folder / "part.npy"
+    path = folder / "vectors.npy"
     try:
         path.with_suffix(".txt").write_bytes("".join(f"{text}\n" for text in texts).encode())
         with path.open("wb") as file:

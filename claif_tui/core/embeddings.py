@@ -23,13 +23,12 @@ from claif_tui.core.llm.pace import Pace
 from claif_tui.core.llm.prices import nano, table_price
 from claif_tui.core.llm.profiles import Profile, Wish, price_of, resolve
 from claif_tui.core.models import NANO
+from claif_tui.core.provenance import API
 from claif_tui.core.runs import told
 from claif_tui.core.session import NO_CAP
 from claif_tui.core.settings import Settings
 from claif_tui.core.store.embeddings import Account, EmbeddingStore, text_key
 from engine.tasks import select
-
-PREFIX = "api:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +111,6 @@ class EmbeddingPlan:
         return self.profile.wants_key if self.price is None else self.price.input_usd_per_m > 0
 
 
-def is_api(model: str) -> bool:
-    """Whether a model is named as ``api:MODEL``."""
-    return model.startswith(PREFIX)
-
-
 def needed(data: Path, tasks: str) -> Needed:
     """Return the sentences that ``tasks`` are scored on. Blocks for seconds; ``ClaifError`` as for an evaluation."""
     with told():
@@ -136,7 +130,7 @@ def plan(
     """Return what fetching takes. Raises ``UsageError`` for an endpoint that cannot be, ``BudgetError`` for a cap that
     could not be kept.
     """
-    model = spec.removeprefix(PREFIX)
+    model = spec.removeprefix(API)
     if not model:
         raise UsageError(
             f"{spec} names no model", "Write it behind the colon, as in api:text-embedding-3-small"

@@ -21,8 +21,17 @@ def test_an_api_model_is_asked_about_fetched_scored_and_kept(
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     server = llm_server(options={"key": KEY, "max_text": 295})
-    words = ("evaluate", "api:text-embed", "-P", project, "--data", data_dir, "--price-in", "0.1")
-    words = (*words, "--base-url", server.base_url, "--api-key-env", "MY_KEY")
+    words: tuple[object, ...] = (
+        "evaluate",
+        "api:text-embed",
+        "-P",
+        project,
+        "--data",
+        data_dir,
+        "--threads",
+        1,
+    )
+    words += ("--price-in", "0.1", "--base-url", server.base_url, "--api-key-env", "MY_KEY")
     unasked = cli(*words, "--tasks", "STS16,STS13", "--json")
     assert unasked.code == 2 and "--yes" in unasked.doc["error"]["hint"]
     assert "1,867" not in unasked.err and "sentences, 0 stored" in unasked.err and "cost $" in unasked.err

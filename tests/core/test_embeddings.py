@@ -18,7 +18,7 @@ import pytest
 
 from claif_tui.core import settings
 from claif_tui.core.embedding_fetch import BAD_IN_A_ROW, BATCH
-from claif_tui.core.embeddings import EmbeddingWish, Needed, is_api, plan
+from claif_tui.core.embeddings import EmbeddingWish, Needed, plan
 from claif_tui.core.errors import BudgetError, BusyError, StoreError, UsageError
 from claif_tui.core.events import Finished
 from claif_tui.core.llm.embedding_wire import BadVectorsError, read_embeddings
@@ -200,7 +200,14 @@ def test_a_kill_repeats_only_what_was_in_flight_and_two_processes_never_buy_at_o
     llm_server: Factory, tmp_path: Path
 ) -> None:
     server, texts = llm_server(options={"latency": 0.05}), sentences(BATCH * 40)
-    command = [sys.executable, "-m", "tests.core.embedding_child", tmp_path, server.base_url, str(len(texts))]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.core.embedding_child",
+        str(tmp_path),
+        server.base_url,
+        str(len(texts)),
+    ]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     while int(child.stdout.readline()) < BATCH * 5:
@@ -281,7 +288,6 @@ def test_a_plan_knows_what_is_missing_and_when_to_ask(
 
 
 def test_what_cannot_be_asked_is_refused(store: EmbeddingStore) -> None:
-    assert is_api("api:x") and not is_api("x")
     with pytest.raises(UsageError, match="names no model"):
         _plan(store, "api:")
     with pytest.raises(UsageError, match="no endpoint is chosen"):

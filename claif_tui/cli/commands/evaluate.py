@@ -75,10 +75,10 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
     are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol.
     """
     from claif_tui.cli import embedding
-    from claif_tui.core.embeddings import is_api
     from claif_tui.core.engine_child import require_train
     from claif_tui.core.evaluating import EvaluationWish, evaluate
     from claif_tui.core.evaluations import FOLDER, save
+    from claif_tui.core.provenance import is_api
     from claif_tui.core.store.project import DATABASE
 
     folder = project_folder(project)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claif_tui.ui.screens.evaluate_job import EvaluateJob
+    from claif_tui.ui.screens.evaluate_wish import Asked
 
 LOOK_SECONDS = 2.0
 """How often results that another process keeps are looked for: they are files, not rows of the database."""
@@ -256,7 +257,7 @@ class EvaluateScreen(ClaifScreen):
     async def _evaluate(self) -> None:
         from claif_tui.core.engine_child import require_train
         from claif_tui.ui.screens.evaluate_job import EvaluateJob
-        from claif_tui.ui.screens.evaluate_wish import Asked, EvaluateModal, offers
+        from claif_tui.ui.screens.evaluate_wish import EvaluateModal, endpoints, offers
 
         await self.loaded()
         folder = self.folder
@@ -268,11 +269,20 @@ class EvaluateScreen(ClaifScreen):
             return
         await self.shell.background(partial(require_train, "evaluating a model"))
         offered = await self.shell.background(partial(offers, folder))
+        asked_at = await self.shell.background(endpoints)
         data = self._data or (self._table.data if self._table is not None else "")
-        asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data))
-        if asked is not None:
-            self._data = str(asked.wish.data)
-            self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title))
+        asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data, asked_at))
+        if asked is None:
+            return
+        self._data = str(asked.wish.data)
+        if asked.more and not await self._agreed(asked):
+            return
+        self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title, asked.more))
+
+    async def _agreed(self, asked: Asked) -> bool:
+        from claif_tui.ui.screens.evaluate_api import ask_first
+
+        return await ask_first(self, asked)
 
     def action_stop(self) -> None:
         """Stop the evaluation."""
@@ -380,6 +390,8 @@ def _notice(table: Table, project: bool) -> safe.Content:
 def _progress(job: EvaluateJob) -> safe.Content:
     done, total = job.progress.done, job.progress.total
     part = f" · part {done + 1} of {total}" if total else ""
+    if job.progress.unit == "sentences":
+        part = f" · {done:,} of {total:,} sentences"
     minutes, seconds = divmod(int(job.seconds), 60)
     return safe.join(
         ("■ stopping " if job.state == "stopping" else "▶ ", "bold $primary"),
