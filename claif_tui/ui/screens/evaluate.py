@@ -58,7 +58,8 @@ class EvaluateScreen(ClaifScreen):
         "±95% is what the choice of test pairs alone leaves open; other seeds of a training run vary too. The ± in "
         "the papers' tables is something else (a difference between two rows) and is not shown.\n\n"
         "v evaluates a model in a process of its own; you may go elsewhere meanwhile, and x stops it. What was scored "
-        "by then is kept, and the next evaluation of that model adds to it."
+        "by then is kept, and the next evaluation of that model adds to it. The vectors of an API's model are fetched "
+        "first, after a question if that may cost money; what is fetched is stored for good and not asked for again."
     )
     BINDINGS = [
         Binding(
@@ -390,12 +391,13 @@ def _notice(table: Table, project: bool) -> safe.Content:
 def _progress(job: EvaluateJob) -> safe.Content:
     done, total = job.progress.done, job.progress.total
     part = f" · part {done + 1} of {total}" if total else ""
-    if job.progress.unit == "sentences":
-        part = f" · {done:,} of {total:,} sentences"
     minutes, seconds = divmod(int(job.seconds), 60)
+    stands = f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}"
+    if job.progress.unit == "sentences":
+        stands = f" · {done:,} of {total or 0:,} sentences · {job.stage}"
     return safe.join(
         ("■ stopping " if job.state == "stopping" else "▶ ", "bold $primary"),
         (job.title, "bold"),
-        f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}",
+        stands,
         ("   x stops", "$text-primary"),
     )

@@ -98,7 +98,8 @@ class EvaluateJob(Job):
         fetched = list(_FETCHED.finditer(said))
         found = list(_PART.finditer(said))
         if fetched and not found:
-            self.stage = fetched[-1]["what"]
+            parts = fetched[-1]["what"].split(" · ")
+            self.stage = " · ".join(part for part in parts if "calls/s" not in part and "in flight" not in part)
             done, total = (int(fetched[-1][name].replace(",", "")) for name in ("done", "total"))
             self.report(progress=JobProgress(done=done, total=total, unit="sentences"))
             return

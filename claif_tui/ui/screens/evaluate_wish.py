@@ -117,7 +117,7 @@ class EvaluateModal(ClaifModal[Asked | None]):
         """One field under the other."""
         with VerticalScroll(classes="dialog", can_focus=False) as box:
             box.border_title = "Evaluate"
-            yield Field("model", "model", options=(*self._offers, FOLDER, FILE, REMOTE))
+            yield Field("model", "model", options=(*self._offers, FOLDER, REMOTE, FILE))
             yield Field("path", "", placeholder="")
             yield Field("endpoint", "endpoint", options=self._endpoints)
             yield Field("budget", "budget", placeholder="dollars for this model's vectors; empty: as it is")
