@@ -76,9 +76,13 @@ def plans(
 
 
 def agree(planned: Mapping[str, EmbeddingPlan], yes: bool) -> None:
-    """Show what all of them take, and ask once where it may cost money."""
+    """Show what all of them take, and ask once where it may cost money; a missing key is said before."""
     from claif_tui.core.embedding_words import plan_words
+    from claif_tui.core.llm.keys import find_key
 
+    for one in planned.values():
+        if one.missing:
+            find_key(one.profile)
     lines = [line for one in planned.values() for line in plan_words(one)]
     running.agree(any(one.costs for one in planned.values()), lines, yes)
 

@@ -31,6 +31,9 @@ from claif_tui.core.store.embeddings import Account, EmbeddingStore, text_key
 from engine.tasks import select
 
 
+_WHERE = "Say where it runs: --base-url URL, or --profile NAME of your settings (the app: choose an endpoint)."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingWish:
     """What one command wants of embedding APIs.
@@ -136,13 +139,18 @@ def plan(
             f"{spec} names no model", "Write it behind the colon, as in api:text-embedding-3-small"
         )
     endpoint = replace(wish.endpoint, model=model, price_out=None if wish.endpoint.price_in is None else 0.0)
-    profile = resolve(
-        settings.profiles, endpoint, default=settings.text("profile"), today=date.today().isoformat()
-    )
+    try:
+        profile = resolve(
+            settings.profiles, endpoint, default=settings.text("profile"), today=date.today().isoformat()
+        )
+    except UsageError:
+        if endpoint.profile is not None or endpoint.base_url is not None:
+            raise
+        raise UsageError(f"{spec}: which endpoint has this model is not known", _WHERE) from None
     if profile.kind != "openai" or profile.base_url is None:
         raise UsageError(
             f"{spec}: embeddings are asked of OpenAI-compatible endpoints alone, and {profile.name} is none",
-            "Say where it runs: --base-url URL, or --profile NAME.",
+            _WHERE,
         )
     price = _price(profile, settings.profiles.get(profile.name), priced=endpoint.price_in is not None)
     account = store.account(profile.name, model)

@@ -290,7 +290,7 @@ def test_a_plan_knows_what_is_missing_and_when_to_ask(
 def test_what_cannot_be_asked_is_refused(store: EmbeddingStore) -> None:
     with pytest.raises(UsageError, match="names no model"):
         _plan(store, "api:")
-    with pytest.raises(UsageError, match="no endpoint is chosen"):
+    with pytest.raises(UsageError, match="which endpoint has this model is not known"):
         _plan(store, "api:unheard-of")
     with pytest.raises(UsageError, match="offline is none"):
         _plan(store, "api:offline", profile="offline")

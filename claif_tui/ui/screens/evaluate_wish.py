@@ -39,7 +39,7 @@ BY_NAME = "by the model's name"
 _PATHS = {
     FOLDER: ("folder", "~/models/claif-bert"),
     FILE: ("file", "vectors.npz, or vectors.npy beside vectors.txt"),
-    REMOTE: ("name", "as in text-embedding-3-small"),
+    REMOTE: ("model name", "as in text-embedding-3-small"),
 }
 """What the second field is called, and what it may hold, by the choice in the first."""
 
