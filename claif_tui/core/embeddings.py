@@ -30,7 +30,6 @@ from claif_tui.core.settings import Settings
 from claif_tui.core.store.embeddings import Account, EmbeddingStore, text_key
 from engine.tasks import select
 
-
 _WHERE = "Say where it runs: --base-url URL, or --profile NAME of your settings (the app: choose an endpoint)."
 
 
