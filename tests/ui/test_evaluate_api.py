@@ -63,8 +63,7 @@ async def test_what_it_costs_is_asked_before_anything_is_sent(
         assert "1,867 sentences" in shown and "$2.00" in shown and "$0.1 per million" in shown
         assert not given.exists()
         await pilot.press("y")
-        await until(pilot, lambda: "640 of 1,867 sentences" in screen_text(app), "the progress")
-        assert "$0.0012" in screen_text(app)
+        await until(pilot, lambda: "640 of 1,867 · $0.0012 · 0:40 left" in screen_text(app), "the progress")
         assert given.read_text().split("\n") == [
             *("--yes", "--budget", "2.0", "-P", str(project), "--json", "--data", str(data_dir)),
             *("--tasks", "STS16", "--mode", "full", "--", "api:text-embed", "sk-secret"),

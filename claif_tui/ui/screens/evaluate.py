@@ -394,7 +394,7 @@ def _progress(job: EvaluateJob) -> safe.Content:
     minutes, seconds = divmod(int(job.seconds), 60)
     stands = f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}"
     if job.progress.unit == "sentences":
-        stands = f" · {done:,} of {total or 0:,} sentences · {job.stage}"
+        stands = f" · {done:,} of {total or 0:,} · {job.stage}"
     return safe.join(
         ("■ stopping " if job.state == "stopping" else "▶ ", "bold $primary"),
         (job.title, "bold"),
