@@ -64,6 +64,8 @@ def plans(
     from claif_tui.core.llm.profiles import Wish
     from claif_tui.core.provenance import is_api
 
+    if wish.pooling is not None:
+        raise UsageError("--pooling: the vectors of an API are pooled already", "Leave --pooling out.")
     names = ("profile", "base_url", "api_key_env", "concurrency", "rpm", "tpm", "price_in")
     wanted = EmbeddingWish(
         endpoint=Wish(**{name: flags[name] for name in names}),

@@ -100,14 +100,13 @@ class Fetch:
         pace: Pace,
         anew: bool = False,
         config: CallerConfig | None = None,
-        batch: int = BATCH,
     ) -> None:
         """``texts`` are those without a vector, each once and none empty."""
         self.refusals: list[Refusal] = []
         self._store, self._account, self._client = store, account, client
         self._cap, self._anew = cap_nano, anew
         self._open: deque[str] = deque(texts)
-        self._size = batch
+        self._size = BATCH
         self._tally = Tally(planned=len(texts))
         self._stream = EventStream()
         self._caller = Caller(
@@ -125,12 +124,14 @@ class Fetch:
         self._message = ""
         self._working: asyncio.Task[None] | None = None
         self._unsent: set[asyncio.Task[object]] = set()
+        self._let_go: set[asyncio.Task[object]] = set()
 
     def stop(self, state: EndState = "stopped", message: str = "") -> None:
         """End once what is in flight has landed; what waits for its turn is not sent. The first reason stays."""
         if self._end is None:
             self._end, self._message = state, message
-        for task in self._unsent:
+        for task in self._unsent - self._let_go:
+            self._let_go.add(task)
             task.cancel()
 
     async def events(self) -> AsyncIterator[Event]:
@@ -232,11 +233,12 @@ class Fetch:
         try:
             answer = await self._caller.call(request, on_event)
         except asyncio.CancelledError:
-            if self._end is not None and task in self._unsent and task.uncancel() == 0:
+            if task in self._let_go and task.uncancel() == 0:
                 raise _EndedError from None
             raise
         finally:
             self._unsent.discard(task)
+            self._let_go.discard(task)
         assert isinstance(answer, Embedded)
         return answer
 
@@ -244,7 +246,7 @@ class Fetch:
         if error.reason == "bad_vectors":
             self._bad += 1
             if self._bad >= BAD_IN_A_ROW:
-                self.stop("failed", f"{fatal_words(error)}")
+                self.stop("failed", fatal_words(error))
         if self._caller.fatal is not None:
             self.stop("failed", fatal_words(self._caller.fatal))
         elif error.reason == "budget":

@@ -97,7 +97,11 @@ async def test_each_sentence_is_bought_once_in_whatever_form_it_comes(
     for number, options in enumerate(ways):
         model = f"tiny{number}"
         server.control(options={"base64": True, "usage": True, **options})
+        late = fetching(store, server.base_url, texts[:80], model=model)
         assert (await ended(fetching(store, server.base_url, texts[:80], model=model))).state == "finished"
+        assert (await ended(late)).progress.calls == 0, (
+            "what was fetched since it was planned is not asked again"
+        )
         done = await ended(fetching(store, server.base_url, texts, model=model))
         assert (done.state, done.progress.planned, done.progress.failed) == ("finished", 70, {})
         assert all(have(store, server, texts, model))
