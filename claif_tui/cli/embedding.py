@@ -30,7 +30,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one model came to: its result, None where no task could be scored, and how the command ends."""
+    """What one model came to: its result, None if fetching was stopped, and how the command ends."""
 
     evaluation: Evaluation | None
     facts: Mapping[str, Any]

@@ -155,7 +155,7 @@ def plan(
     account = store.account(profile.name, model)
     cap = _cap(account, settings, wish.budget)
     if cap is not None and price is None:
-        if wish.budget is not None or profile.wants_key:
+        if wish.budget is not None or account.cap_nano is not None or profile.wants_key:
             raise BudgetError(
                 f"a budget is set, but the price of {model!r} is unknown",
                 "Give --price-in (dollars per million tokens; 0 if it is free), or --budget none.",

@@ -37,6 +37,8 @@ def test_an_api_model_is_asked_about_fetched_scored_and_kept(
     assert "1,867" not in unasked.err and "sentences, 0 stored" in unasked.err and "cost $" in unasked.err
     assert server.log() == []
 
+    home = server.log_path.parent / "home"
+    (home / "vectors-99999999-killed").mkdir()
     done = cli(*words, "--tasks", "STS16,STS13", "--yes", "--json")
     assert done.code == 1, "one sentence of STS13 is too long for the model"
     doc = done.doc
@@ -62,7 +64,7 @@ def test_an_api_model_is_asked_about_fetched_scored_and_kept(
     again = cli(*words, "--tasks", "STS16", "--dry-run", "--json").doc["plan"]
     assert (again["missing"], again["requests"], again["usd"]) == (0, 0, [0.0, 0.0])
     assert len(server.log()) == asked
-    for folder in (project, Path(server.log_path).parent / "home"):
+    for folder in (project, home):
         assert not list(folder.rglob("vectors*")), "no file of vectors is left behind"
 
 

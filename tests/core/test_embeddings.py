@@ -289,6 +289,11 @@ def test_a_plan_knows_what_is_missing_and_when_to_ask(
     monkeypatch.setenv("CLAIF_TUI_BUDGET", "2")
     assert _plan(store, base_url="http://127.0.0.1:9", price_in=0.1).cap_nano == 2 * NANO
     assert _plan(store, base_url="http://127.0.0.1:9").cap_nano is None
+    capped = _plan(store, base_url="http://127.0.0.1:9", price_in=0.1, budget=3.0)
+    store.begin(capped.account.id, capped.cap_nano)
+    assert _plan(store, base_url="http://127.0.0.1:9", price_in=0.1).cap_nano == 3 * NANO, "kept"
+    with pytest.raises(BudgetError, match="price of 'tiny' is unknown"):
+        _plan(store, base_url="http://127.0.0.1:9")
 
 
 def test_what_cannot_be_asked_is_refused(store: EmbeddingStore) -> None:

@@ -63,9 +63,7 @@ class Asked:
             return []
         found = ["--yes"]
         found += [] if self.endpoint is None else ["--profile", self.endpoint]
-        return found + (
-            [] if self.budget is None else ["--budget", "none" if self.budget < 0 else str(self.budget)]
-        )
+        return found + ([] if self.budget is None else ["--budget", str(self.budget)])
 
 
 @dataclass(frozen=True, slots=True)
