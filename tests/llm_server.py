@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.llm_server_answers import answer
+from tests.llm_server_embeddings import embeddings_reply
 from tests.llm_server_faults import FaultPlan
 from tests.llm_server_replies import Reply, reply_for
 
@@ -46,6 +47,16 @@ class Options:
     streams: bool = True
     max_in_flight: int = 0
     """When set, requests above it get 429."""
+    dimension: int = 8
+    """Of the vectors at ``/embeddings``."""
+    base64: bool = True
+    """Whether ``encoding_format`` is heeded there; if not, vectors come as numbers."""
+    max_batch: int = 0
+    """When set, more texts in one request get 422."""
+    max_text: int = 0
+    """When set, a request with a longer text gets 400."""
+    returned: str = ""
+    """The model as answered there."""
 
 
 class Server:
@@ -86,7 +97,10 @@ class Server:
         fault: dict[str, object] | None = None
         if reply is None:
             fault = self.faults.pick(sha, prompt)
-            reply = reply_for(body, chat, prompt, answer(prompt), fault, self.options)
+            if path.endswith("/embeddings"):
+                reply = embeddings_reply(body, fault, self.options)
+            else:
+                reply = reply_for(body, chat, prompt, answer(prompt), fault, self.options)
         if self.log is not None:
             self._write(path, headers, body, prompt, sha, fault, reply)
         return reply
@@ -142,6 +156,8 @@ class Server:
 
 
 def _prompt(body: Mapping[str, object], chat: bool) -> str:
+    if isinstance(texts := body.get("input"), list):
+        return "\n".join(texts)
     if not chat:
         return str(body.get("prompt", ""))
     messages = body.get("messages")
@@ -204,7 +220,7 @@ class Connection(asyncio.Protocol):
         if path == "/v1/models":
             names = self.server.options.models or ["test-model"]
             return Reply.json(json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode())
-        if method == "POST" and path in ("/v1/chat/completions", "/v1/completions"):
+        if method == "POST" and path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
             try:
                 reply = self.server.plan(path, headers, body)
             except Exception:  # noqa: BLE001 (a fault in a rule must fail the test, not hang it)

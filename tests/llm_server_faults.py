@@ -18,6 +18,7 @@ _KINDS = """
 hang hang_mid reset reset_after_headers cut cut_clean no_finish no_done length content_filter
 empty_choices html garbage not_openai error_in_stream refusal empty unparsable preamble think reasoning
 big endless hostile no_usage ignore_stream
+few shuffled same_index nan dimension no_index
 """
 KINDS = frozenset(_KINDS.split())
 

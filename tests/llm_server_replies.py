@@ -72,9 +72,9 @@ def reply_for(
     """Return what is sent for a request, with ``fault`` worked in."""
     kind = str(fault["kind"]) if fault else ""
     prompt_tokens = count(prompt) + 4
-    refusal = _refusal(kind, fault or {})
-    if refusal is not None:
-        return refusal
+    refused = refusal(kind, fault or {})
+    if refused is not None:
+        return refused
     text, thought, finish = _text(kind, prompt, plain, body)
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     tokens = pieces(text)
@@ -90,7 +90,7 @@ def reply_for(
     return reply
 
 
-def _refusal(kind: str, fault: Mapping[str, object]) -> Reply | None:
+def refusal(kind: str, fault: Mapping[str, object]) -> Reply | None:
     """Return the answers that never get as far as a completion."""
     wait = str(fault.get("retry_after", "0"))
     match kind:

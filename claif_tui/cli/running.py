@@ -46,6 +46,11 @@ class Ended:
         self._number = number
 
     @property
+    def signal(self) -> int | None:
+        """The signal that ended it, None for none."""
+        return self._number
+
+    @property
     def exit_code(self) -> int:
         """0 when everything planned is there, 128 + signal, else 1."""
         if self._number is not None:
@@ -96,11 +101,11 @@ def _where(profile: Profile) -> str:
     return profile.name if told else f"{profile.name} ({host})"
 
 
-def agree(ready: Ready, lines: list[str], yes: bool) -> None:
+def agree(costs: bool, lines: list[str], yes: bool) -> None:
     """Ask before money may be spent; ``UsageError`` where nobody can answer or the answer is no."""
     for line in lines:
         diagnostics.note(line)
-    if yes or not ready.costs:
+    if yes or not costs:
         return
     if not diagnostics.interactive():
         raise UsageError("this may cost money, and there is nobody to ask", "Add --yes to agree beforehand.")
@@ -198,6 +203,9 @@ def _line(progress: Progress) -> str:
     failed = sum(progress.failed.values())
     if failed:
         parts.append(f"{failed:,} failed")
+    if progress.eta_seconds is not None and not sys.stderr.isatty():  # a terminal's bar shows it
+        minutes, seconds = divmod(round(progress.eta_seconds), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
     return " · ".join(parts)
 
 

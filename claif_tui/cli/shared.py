@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,25 +31,53 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 yes_option = click.option("--yes", "-y", is_flag=True, help="Don't ask before money is spent.")
 
 
+_PROFILE = click.option("--profile", metavar="NAME", help="Endpoint profile from your settings.")
+_BASE_URL = click.option("--base-url", metavar="URL", help="Any OpenAI-compatible endpoint.")
+_ACCESS = (
+    click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the key."),
+    click.option("--concurrency", type=int, metavar="N", help="Requests in flight at most."),
+    click.option("--rpm", type=int, metavar="N", help="Requests a minute at most."),
+    click.option("--tpm", type=int, metavar="N", help="Tokens a minute at most."),
+)
+
+
 def endpoint_options(command: F) -> F:
     """Add the options that say which model is asked, where, how fast and for how much."""
     options = (
-        click.option("--profile", metavar="NAME", help="Endpoint profile from your settings."),
+        _PROFILE,
         click.option(
             "--model", metavar="M", help="Model; offline is the built-in one, litellm:… goes through LiteLLM."
         ),
-        click.option("--base-url", metavar="URL", help="Any OpenAI-compatible endpoint."),
+        _BASE_URL,
         click.option("--api", type=click.Choice(["chat", "completions"]), help="Form of the requests."),
-        click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the key."),
-        click.option("--concurrency", type=int, metavar="N", help="Requests in flight at most."),
-        click.option("--rpm", type=int, metavar="N", help="Requests a minute at most."),
-        click.option("--tpm", type=int, metavar="N", help="Tokens a minute at most."),
+        *_ACCESS,
         click.option(
             "--budget", metavar="USD", help="Never spend more on this recipe; none takes the cap away."
         ),
         click.option("--price-in", type=float, metavar="USD_PER_M", help="Price of a million prompt tokens."),
         click.option("--price-out", type=float, metavar="USD_PER_M", help="Price of a million answer tokens."),
     )
+    return _with(command, options)
+
+
+def embedding_options(command: F) -> F:
+    """Add the options that say where ``api:MODEL`` is asked, how fast and for how much."""
+    options = (
+        _PROFILE,
+        _BASE_URL,
+        *_ACCESS,
+        click.option(
+            "--budget", metavar="USD", help="Never spend more on this model's vectors; none takes the cap away."
+        ),
+        click.option("--price-in", type=float, metavar="USD_PER_M", help="Price of a million tokens."),
+        click.option("--anew", is_flag=True, help="Ask again for vectors that are stored."),
+        click.option("--dry-run", is_flag=True, help="Only show what would be asked, and its cost."),
+        yes_option,
+    )
+    return _with(command, options)
+
+
+def _with(command: F, options: Sequence[Callable[[F], F]]) -> F:
     for option in reversed(options):
         command = option(command)
     return command
@@ -64,10 +92,11 @@ def wanted_of(flags: dict[str, Any], fields: dict[str, object] | None = None) ->
     wish = Wish(
         **{name: flags[name] for name in names}, price_in=flags["price_in"], price_out=flags["price_out"]
     )
-    return Wanted(endpoint=wish, fields=fields or {}, budget=_budget(flags["budget"]))
+    return Wanted(endpoint=wish, fields=fields or {}, budget=budget_of(flags["budget"]))
 
 
-def _budget(text: str | None) -> float | None:
+def budget_of(text: str | None) -> float | None:
+    """Return a budget in dollars as ``--budget`` has it, ``NO_CAP`` for none."""
     from claif_tui.core.session import NO_CAP
 
     if text is None:

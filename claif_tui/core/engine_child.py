@@ -46,9 +46,12 @@ def require_train(what: str) -> None:
         )
 
 
-def environment() -> dict[str, str]:
-    """The environment of a child: ours without the LLM endpoints' keys, which the engine has no use for."""
-    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+def environment(*, keys: bool = False) -> dict[str, str]:
+    """The environment of a child: ours without the LLM endpoints' keys, which the engine has no use for.
+
+    ``keys``: with them, for a child that asks endpoints itself.
+    """
+    kept = {name: value for name, value in os.environ.items() if keys or not name.endswith("_API_KEY")}
     paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     return {**kept, **_QUIET, "PYTHONPATH": paths}
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 Status = Literal["pending", "accepted", "rejected"]
 Split = Literal["train", "dev", "test"]
 Kind = Literal["llm", "human", "zero", "nli"]
-Stage = Literal["generate", "score", "explain", "probe"]
+Stage = Literal["generate", "score", "explain", "probe", "embed"]
 AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal"]
 Scale = Literal["0-1", "0-5"]
 

@@ -31,3 +31,15 @@ def config_dir() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("claif-tui")
+
+
+def data_dir() -> Path:
+    """Return the per-user folder of what is kept across projects (``CLAIF_TUI_HOME`` overrides it as well)."""
+    import os
+
+    override = os.environ.get("CLAIF_TUI_HOME")
+    if override:
+        return Path(override)
+    from platformdirs import user_data_path
+
+    return user_data_path("claif-tui")

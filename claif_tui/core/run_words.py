@@ -15,6 +15,7 @@ def fatal_words(error: LLMError) -> str:
         "wrong_endpoint": "The base URL is not an OpenAI-compatible API",
         "bad_request": "The endpoint refuses a parameter of the recipe",
         "connection": "The endpoint cannot be reached",
+        "bad_vectors": "The endpoint's vectors are unusable",
     }.get(error.reason, f"The endpoint fails ({error.reason})")
     told = error.detail if error.detail.endswith((".", "?", "!")) else f"{error.detail}."
     return f"{words}: {told} Nothing answered is lost; mend it and start again."

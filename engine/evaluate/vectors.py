@@ -54,7 +54,8 @@ def read_vectors(spec: str) -> VectorFile:
     if path.suffix not in (".npz", ".npy"):
         raise DataError(f"{path}: no vector file.", _FORMATS)
     try:
-        loaded = np.load(path, allow_pickle=False)
+        # An .npy file stays on disk: a task reads the rows that it needs.
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
         if path.suffix == ".npz":
             with loaded:
                 texts, vectors = loaded["texts"].tolist(), loaded["vectors"]
@@ -73,4 +74,4 @@ def read_vectors(spec: str) -> VectorFile:
         )
     if len(texts) != len(vectors) or not all(isinstance(text, str) for text in texts):
         raise DataError(f"{path}: {len(texts):,} texts, {len(vectors):,} vectors.", _FORMATS)
-    return VectorFile(path, texts, vectors.astype(np.float32))
+    return VectorFile(path, texts, vectors.astype(np.float32, copy=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claif_tui.cli import diagnostics, output
-from claif_tui.cli.shared import json_option, project_folder, project_option
+from claif_tui.cli.shared import embedding_options, json_option, project_folder, project_option
 from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from claif_tui.core.embeddings import EmbeddingPlan
+    from claif_tui.core.evaluating import Progress
     from claif_tui.core.evaluations import Evaluation
 
 SUPERVISION = ("none", "ai", "human", "human+ai")
 
 
 @click.command("evaluate")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL|vectors:FILE...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL|vectors:FILE|api:MODEL...")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -59,16 +62,23 @@ SUPERVISION = ("none", "ai", "human", "human+ai")
 )
 @click.option("--backbone", metavar="NAME", help="State it where it is not known, as in bert-base.")
 @click.option("--supervision", type=click.Choice(SUPERVISION), help="State what it was trained with.")
+@embedding_options
 @json_option
 @project_option
-def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flags: Any) -> None:
-    """Score models: a folder, a run directory, the name of a run, a hub name, or vectors in a file.
+def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flags: Any) -> int:
+    """Score models: a folder, a run directory, the name of a run, a hub name, vectors in a file, or an API's model.
+
+    api:MODEL fetches vectors from an OpenAI-compatible endpoint (the options from --profile to --yes concern it alone).
+    What was fetched is stored for all projects and never bought again, also after a stop, a crash or a kill.
 
     Results are kept in evaluations/ of the project, part by part, and stand in the leaderboard; outside a project they
     are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol.
     """
+    from claif_tui.cli import embedding
+    from claif_tui.core.engine_child import require_train
     from claif_tui.core.evaluating import EvaluationWish, evaluate
     from claif_tui.core.evaluations import FOLDER, save
+    from claif_tui.core.provenance import is_api
     from claif_tui.core.store.project import DATABASE
 
     folder = project_folder(project)
@@ -77,26 +87,50 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
         diagnostics.note(f"There is no project in {folder.absolute()}: the result is printed and not kept.")
     if flags["name"] and len(models) > 1:
         raise UsageError("--name names one model, and several are given", "Evaluate them one by one.")
+    from_api = {name: flags.pop(name) for name in embedding.OPTIONS}
     wish = EvaluationWish(**flags)
+    keep = (lambda one: save(folder, one)) if keeps else None
     results: list[Evaluation] = []
-    for model in models:
-        model = _of_run(folder, model)
-        with diagnostics.Bar(Path(model).name) as bar:
-            results.append(
-                evaluate(
-                    model,
-                    wish,
-                    progress=partial(_tell, bar, model),
-                    partial=(lambda one: save(folder, one)) if keeps else None,
-                )
-            )
-        if keeps:
-            diagnostics.note(f"kept in {folder / FOLDER}")
+    documents: list[dict[str, Any]] = []
+    code = 0
+    with ExitStack() as stack:
+        planned: dict[str, EmbeddingPlan] = {}
+        if any(map(is_api, models)):
+            require_train("evaluating a model")
+            store = stack.enter_context(embedding.open_store())
+            planned = embedding.plans(store, models, wish, from_api)
+            if from_api["dry_run"]:
+                embedding.show_plans(planned, as_json)
+                return 0
+            embedding.agree(planned, from_api["yes"])
+        else:
+            embedding.refuse_without_api(from_api)
+        for model in models:
+            if model in planned:
+                tell = partial(_teller, model)
+                outcome = embedding.evaluate(store, planned[model], wish, tell, keep)
+                code = max(code, outcome.exit_code)
+                if outcome.stopped:
+                    return code
+                assert outcome.evaluation is not None
+                results.append(outcome.evaluation)
+                documents.append({**outcome.evaluation.document(), "api": dict(outcome.facts)})
+            else:
+                model = _of_run(folder, model)
+                with diagnostics.Bar(Path(model).name) as bar:
+                    results.append(evaluate(model, wish, progress=_teller(model, bar), partial=keep))
+                documents.append(results[-1].document())
+            if keeps:
+                diagnostics.note(f"kept in {folder / FOLDER}")
     if as_json:
-        documents = [one.document() for one in results]
         output.document(documents[0] if len(documents) == 1 else {"evaluations": documents})
     else:
         _show(results)
+    return code
+
+
+def _teller(model: str, bar: diagnostics.Bar) -> Progress:
+    return partial(_tell, bar, model)
 
 
 def _tell(bar: diagnostics.Bar, model: str, done: int, total: int, what: str) -> None:

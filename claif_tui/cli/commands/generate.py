@@ -77,7 +77,7 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     lines = running.describe(ready, plan)
     if flags["dry_run"]:
         return _show_plan(store, ready, plan, lines, flags["as_json"])
-    running.agree(ready, lines, flags["yes"])
+    running.agree(ready.costs, lines, flags["yes"])
     ready = running.probed(store, ready, flags, fields)
     running.save_changes(store, ready)
     if flags["detach"]:

@@ -151,7 +151,7 @@ def try_(**flags: Any) -> int:
         count = min(flags["seeds"], store.seeds.count("train"))
         if not count:
             raise UsageError("the project has no training seeds", "Import some: claif-tui import FILE")
-        running.agree(ready, running.describe(ready, plan_of(store, ready, count)), flags["yes"])
+        running.agree(ready.costs, running.describe(ready, plan_of(store, ready, count)), flags["yes"])
         trials = asyncio.run(_try(store, ready, count))
     failed = sum(bool(trial.failure) for trial in trials)
     if flags["as_json"]:

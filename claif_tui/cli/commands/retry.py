@@ -45,7 +45,7 @@ def command(**flags: Any) -> int:
                 output.document(found.to_dict())
             return 0
         lines = [f"{sum(chosen.values()):,} failed pairs are asked again, at {ready.recipe.model}"]
-        running.agree(ready, lines, flags["yes"])
+        running.agree(ready.costs, lines, flags["yes"])
         running.save_changes(store, ready)
         reasons = frozenset(flags["reasons"]) or None
         options = RunOptions(kind="retry", limit=found.limit, retry_reasons=reasons)

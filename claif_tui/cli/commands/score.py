@@ -46,7 +46,7 @@ def command(**flags: Any) -> int:
             if flags["as_json"]:
                 output.document({**status(store, ready.recipe).to_dict(), "chosen": 0, "scored": 0})
             return 0
-        running.agree(ready, [f"{len(ids):,} pairs are scored by {ready.recipe.model}"], flags["yes"])
+        running.agree(ready.costs, [f"{len(ids):,} pairs are scored by {ready.recipe.model}"], flags["yes"])
         running.save_changes(store, ready)
         desk = open_desk(store, ready, streaming=False)
         ended = running.run(lambda: Scoring(store, ready.recipe, desk, ids, again=flags["rescore"]), "score")

@@ -28,6 +28,7 @@ Reason = Literal[
     "empty",
     "refused",  # content filter, or the answer is a refusal
     "not_json",  # HTML or other text where JSON should be
+    "bad_vectors",  # embeddings of which the number, order, dimension or values cannot be right
     "unparsed",  # a score answer without a readable score, after its re-asks
     "context_length",
     "budget",  # never sent: the cap does not allow it
@@ -66,7 +67,8 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, addressed by ``key`` (hex). ``messages`` are (role, content); completions: one user message.
+    """One request, addressed by ``key`` (hex). ``messages`` are (role, content); completions: one user message;
+    embeddings: one a text.
 
     ``seed`` is a 63-bit number derived from the key; only providers that are ours use it.
     """
@@ -74,7 +76,7 @@ class Request:
     key: str
     stage: Stage
     model: str
-    api: Api
+    api: Api | Literal["embeddings"]
     messages: tuple[tuple[str, str], ...]
     sampling: Sampling
     task: Task

@@ -19,6 +19,7 @@ from claif_tui.core.models import NANO
 _OVERHEAD = 64
 """Tokens a chat template may add around a conversation (system header, dates)."""
 _PER_MESSAGE = 8
+"""... and around each message, or around a text that is embedded."""
 _TAIL = 8
 """Tokens that end an answer and are counted, but not seen."""
 
@@ -113,6 +114,8 @@ def prompt_bound(request: Request) -> int:
     size = sum(len(content.encode("utf-8", "surrogatepass")) for _, content in request.messages)
     if request.api == "completions":
         return size + _PER_MESSAGE
+    if request.api == "embeddings":
+        return size + _PER_MESSAGE * len(request.messages)
     return size + _OVERHEAD + _PER_MESSAGE * len(request.messages)
 
 

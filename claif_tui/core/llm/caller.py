@@ -39,6 +39,9 @@ from claif_tui.core.llm.refusals import PARAMETERS
 
 T = TypeVar("T")
 
+_DISPENSABLE = frozenset({"stream_options", "encoding_format"})
+"""Refused parameters that clients leave out by themselves from then on: no answer depends on them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerConfig:
@@ -252,7 +255,7 @@ class Caller:
     def _judge(self, state: _State, error: LLMError, permit: Permit) -> float | None:
         """Return the seconds to wait before another try, or None when the error stands."""
         config = self.config
-        if error.parameter == "stream_options" and not state.plain:
+        if error.parameter in _DISPENSABLE and not state.plain:
             state.plain = True
             return 0.0
         if _concerns_all(error):
@@ -348,7 +351,7 @@ class _State:
     failures: int = 0
     throttled: int = 0
     plain: bool = False
-    """Sent again without the usage wish."""
+    """Sent again without what the answer does not depend on."""
     started: float = 0.0
     first: float | None = None
     error: LLMError | None = None

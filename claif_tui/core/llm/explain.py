@@ -21,6 +21,7 @@ WORDS: dict[Reason, str] = {
     "empty": "the answer is empty",
     "refused": "the model refused",
     "not_json": "the answer is not JSON",
+    "bad_vectors": "the vectors are unusable",
     "unparsed": "no readable score",
     "context_length": "the prompt is too long",
     "budget": "the budget is reached",

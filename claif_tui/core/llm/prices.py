@@ -26,6 +26,9 @@ _TABLE: dict[str, dict[str, tuple[float, float]]] = {
         "o3-mini": (1.1, 4.4),
         "o4-mini": (1.1, 4.4),
         "gpt-3.5-turbo": (0.5, 1.5),
+        "text-embedding-3-small": (0.02, 0.0),
+        "text-embedding-3-large": (0.13, 0.0),
+        "text-embedding-ada-002": (0.1, 0.0),
     },
 }
 

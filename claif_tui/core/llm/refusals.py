@@ -15,7 +15,10 @@ from claif_tui.core.llm.wire import load_json, looks_like_html
 MAX_RETRY_AFTER = 3600.0
 """Seconds: a server that asks for a longer wait is asked again after this."""
 
-PARAMETERS = ("max_completion_tokens", "max_tokens", "temperature", "top_p", "stop", "stream_options", "stream")
+PARAMETERS = (
+    *("max_completion_tokens", "max_tokens", "temperature", "top_p", "stop", "stream_options", "stream"),
+    "encoding_format",
+)
 """Request parameters a server may refuse; longer names first, so that they are recognised first."""
 
 _BILLED_STATUS = frozenset({408, 502, 504, *range(520, 528)})

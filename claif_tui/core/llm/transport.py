@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from claif_tui.core.errors import EndpointError, UsageError
 
-_PATH_TAILS = ("/chat/completions", "/completions", "/models")
+_PATH_TAILS = ("/chat/completions", "/completions", "/embeddings", "/models")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from claif_tui.core.llm.base import Answer, Api, Delta, LLMError, Reason, Request, Sampling
+from claif_tui.core.llm.base import Answer, Delta, LLMError, Reason, Request, Sampling
 
-PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
+PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
 
 MAX_TEXT = 4_000_000
 """Characters of answer and reasoning kept from one request; a longer answer is cut and classed ``cut_off``."""
@@ -109,7 +109,7 @@ class Collected:
             completion_tokens=self.completion_tokens,
         )
 
-    def take(self, event: Mapping[str, object], api: Api, *, whole: bool = False) -> list[Delta]:
+    def take(self, event: Mapping[str, object], api: str, *, whole: bool = False) -> list[Delta]:
         """Add one decoded chunk (or a whole answer) and return what is new in it.
 
         Raises ``LLMError`` (``cut_off``) when the answer grows past ``MAX_TEXT``.

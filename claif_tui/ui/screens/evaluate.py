@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claif_tui.ui.screens.evaluate_job import EvaluateJob
+    from claif_tui.ui.screens.evaluate_wish import Asked
 
 LOOK_SECONDS = 2.0
 """How often results that another process keeps are looked for: they are files, not rows of the database."""
@@ -57,7 +58,8 @@ class EvaluateScreen(ClaifScreen):
         "±95% is what the choice of test pairs alone leaves open; other seeds of a training run vary too. The ± in "
         "the papers' tables is something else (a difference between two rows) and is not shown.\n\n"
         "v evaluates a model in a process of its own; you may go elsewhere meanwhile, and x stops it. What was scored "
-        "by then is kept, and the next evaluation of that model adds to it."
+        "by then is kept, and the next evaluation of that model adds to it. The vectors of an API's model are fetched "
+        "first, after a question if that may cost money; what is fetched is stored for good and not asked for again."
     )
     BINDINGS = [
         Binding(
@@ -256,7 +258,7 @@ class EvaluateScreen(ClaifScreen):
     async def _evaluate(self) -> None:
         from claif_tui.core.engine_child import require_train
         from claif_tui.ui.screens.evaluate_job import EvaluateJob
-        from claif_tui.ui.screens.evaluate_wish import Asked, EvaluateModal, offers
+        from claif_tui.ui.screens.evaluate_wish import EvaluateModal, endpoints, offers
 
         await self.loaded()
         folder = self.folder
@@ -268,11 +270,20 @@ class EvaluateScreen(ClaifScreen):
             return
         await self.shell.background(partial(require_train, "evaluating a model"))
         offered = await self.shell.background(partial(offers, folder))
+        asked_at = await self.shell.background(endpoints)
         data = self._data or (self._table.data if self._table is not None else "")
-        asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data))
-        if asked is not None:
-            self._data = str(asked.wish.data)
-            self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title))
+        asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data, asked_at))
+        if asked is None:
+            return
+        self._data = str(asked.wish.data)
+        if asked.more and not await self._agreed(asked):
+            return
+        self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title, asked.more))
+
+    async def _agreed(self, asked: Asked) -> bool:
+        from claif_tui.ui.screens.evaluate_api import ask_first
+
+        return await ask_first(self, asked)
 
     def action_stop(self) -> None:
         """Stop the evaluation."""
@@ -381,9 +392,12 @@ def _progress(job: EvaluateJob) -> safe.Content:
     done, total = job.progress.done, job.progress.total
     part = f" · part {done + 1} of {total}" if total else ""
     minutes, seconds = divmod(int(job.seconds), 60)
+    stands = f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}"
+    if job.progress.unit == "sentences":
+        stands = f" · {done:,} of {total or 0:,} · {job.stage}"
     return safe.join(
         ("■ stopping " if job.state == "stopping" else "▶ ", "bold $primary"),
         (job.title, "bold"),
-        f" · {job.stage}{part} · {minutes:02d}:{seconds:02d}",
+        stands,
         ("   x stops", "$text-primary"),
     )

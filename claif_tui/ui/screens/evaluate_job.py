@@ -12,12 +12,14 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from claif_tui.core.engine_child import PYTHON, EngineFailure, environment
 from claif_tui.core.evaluating import EvaluationWish
+from claif_tui.core.provenance import is_api
 from claif_tui.ui.jobs import Job, JobProgress
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ COMMAND = (*PYTHON, "claif_tui", "evaluate")
 TICK_SECONDS = 0.25
 _PART = re.compile(r": (?P<what>[^:\n]+) \((?P<number>\d+) of (?P<total>\d+)\)$", re.MULTILINE)
 """How the command says that a part begins."""
+_FETCHED = re.compile(r": (?P<done>[\d,]+) of (?P<total>[\d,]+) (?P<what>[^\n]*calls/s[^\n]*)$", re.MULTILINE)
+"""How it says, some times a minute, how far the vectors of an API are."""
+PATIENCE_SECONDS = 60.0
+"""How long a process that is to end may wait for what an API was asked; then it gives that up, paid or not."""
 
 
 class EvaluateJob(Job):
@@ -35,11 +41,15 @@ class EvaluateJob(Job):
     kind = "evaluate"
     can_detach = True
 
-    def __init__(self, project: Path, model: str, wish: EvaluationWish, title: str) -> None:
+    def __init__(
+        self, project: Path, model: str, wish: EvaluationWish, title: str, more: Sequence[str] = ()
+    ) -> None:
+        """``more`` are arguments for an API's model."""
         super().__init__()
         self.title = f"evaluate {title}"
         self.stage = "starting"
-        self._words = words(project, model, wish)
+        self._api = is_api(model)
+        self._words = [*more, *words(project, model, wish)]
         self._stop = self._leave = False
 
     @property
@@ -51,11 +61,13 @@ class EvaluateJob(Job):
         """Follow the process to its end, saying some times a second how far it is."""
         # Files, not pipes: a process that is left at work can go on writing when the app is gone.
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as said:
-            child = await app.background(lambda: _start([*COMMAND, *self._words], answer, said))
+            child = await app.background(lambda: _start([*COMMAND, *self._words], answer, said, self._api))
+            again = 0.0
             try:
                 while child.poll() is None and not self._leave:
-                    if self._stop:
-                        child.terminate()  # again and again does no harm: it ends what it has begun
+                    if self._stop and time.monotonic() >= again:
+                        child.terminate()  # again and again does no harm, but to what an API was asked and paid for
+                        again = time.monotonic() + (PATIENCE_SECONDS if self._api else 0.0)
                     self._say(_text(said))
                     await asyncio.sleep(TICK_SECONDS)
             finally:
@@ -64,7 +76,10 @@ class EvaluateJob(Job):
             if self._leave:
                 self.report(state="done")
             elif self._stop:
-                self.report(state="done", message="The evaluation was stopped; what was scored is kept.")
+                self.report(
+                    state="done",
+                    message=f"The evaluation was stopped; what was {'fetched and ' * self._api}scored is kept.",
+                )
             else:
                 self.report(state="done", message=summary(_answer(child.returncode, answer, said)))
 
@@ -80,7 +95,14 @@ class EvaluateJob(Job):
         return True
 
     def _say(self, said: str) -> None:
+        fetched = list(_FETCHED.finditer(said))
         found = list(_PART.finditer(said))
+        if fetched and not found:
+            parts = fetched[-1]["what"].split(" · ")
+            self.stage = " · ".join(part for part in parts if "calls/s" not in part and "in flight" not in part)
+            done, total = (int(fetched[-1][name].replace(",", "")) for name in ("done", "total"))
+            self.report(progress=JobProgress(done=done, total=total, unit="sentences"))
+            return
         done, total = 0, 0
         if found:
             done, total = int(found[-1]["number"]) - 1, int(found[-1]["total"])
@@ -109,13 +131,16 @@ def summary(result: dict[str, Any]) -> str:
     if not found:
         count = len(result.get("tasks", ()))
         found = [f"{count} task{'' if count == 1 else 's'} scored"]
+    missing = (result.get("api") or {}).get("incomplete") or {}
+    if missing:
+        found.append(f"not scored for want of vectors: {', '.join(missing)}")
     return f"{result.get('name')}: {', '.join(found)}."
 
 
-def _start(command: list[str], answer: IO[bytes], said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], answer: IO[bytes], said: IO[bytes], keys: bool) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
-        env=environment(),
+        env=environment(keys=keys),
         stdin=subprocess.DEVNULL,
         stdout=answer,
         stderr=said,
@@ -130,7 +155,7 @@ def _answer(code: int, answer: IO[bytes], said: IO[bytes]) -> dict[str, Any]:
         found = json.loads(_text(answer))
     if isinstance(found, dict):
         error = found.get("error")
-        if code == 0 and error is None:
+        if error is None and (code == 0 or "tasks" in found):
             return found
         if isinstance(error, dict):
             title, message, hint = (str(error.get(name, "")) for name in ("title", "message", "hint"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,10 +14,12 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
 import engine.rundir as rundir
+from claif_tui.core.errors import UsageError
 from claif_tui.core.evaluating import EvaluationWish
-from claif_tui.core.provenance import VECTORS
+from claif_tui.core.provenance import API, VECTORS, is_api
 from claif_tui.core.reference import SUPERVISION
 from claif_tui.core.runs import RunRow, list_runs
+from claif_tui.core.settings import load, parse, setting_of
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.projects import as_folder
@@ -25,8 +28,20 @@ from claif_tui.ui.widgets.paths import PathSuggester
 from engine.errors import EngineError
 from engine.tasks import TASKS, select
 
-MINILM, FOLDER, FILE = "minilm (packaged)", "folder or hub name", "vectors from a file"
+MINILM, FOLDER, FILE, REMOTE = (
+    "minilm (packaged)",
+    "folder or hub name",
+    "vectors from a file",
+    "an API's model",
+)
 AS_KNOWN = "as known"
+BY_NAME = "by the model's name"
+_PATHS = {
+    FOLDER: ("folder", "~/models/claif-bert"),
+    FILE: ("file", "vectors.npz, or vectors.npy beside vectors.txt"),
+    REMOTE: ("model name", "as in text-embedding-3-small"),
+}
+"""What the second field is called, and what it may hold, by the choice in the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +51,19 @@ class Asked:
     model: str
     title: str
     wish: EvaluationWish
+    endpoint: str | None = None
+    """Of an API's model: the endpoint profile, None where the model's name tells."""
+    budget: float | None = None
+    """Of an API's model, in dollars; None keeps what there is."""
+
+    @property
+    def more(self) -> list[str]:
+        """What the command is told beyond the wish; the question was asked before."""
+        if not is_api(self.model):
+            return []
+        found = ["--yes"]
+        found += [] if self.endpoint is None else ["--profile", self.endpoint]
+        return found + ([] if self.budget is None else ["--budget", str(self.budget)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +79,11 @@ def offers(project: Path) -> list[Offer]:
     """Return the project's runs with a best checkpoint, the newest first, and the packaged encoder. Blocks."""
     found = [_offer(row) for row in list_runs(project) if _has_best(row)]
     return [*found, Offer(MINILM, "minilm", "minilm")]
+
+
+def endpoints() -> list[str]:
+    """Return the endpoint profiles that may have embeddings. Blocks."""
+    return [name for name, profile in load().profiles.items() if profile.kind == "openai"]
 
 
 def _has_best(row: RunRow) -> bool:
@@ -72,8 +105,9 @@ class EvaluateModal(ClaifModal[Asked | None]):
         Binding("ctrl+s", "start", "Evaluate", id="evaluate.start", tooltip="Start the evaluation"),
     ]
 
-    def __init__(self, offered: list[Offer], data: str) -> None:
+    def __init__(self, offered: list[Offer], data: str, endpoints: Sequence[str] = ()) -> None:
         super().__init__()
+        self._endpoints = (BY_NAME, *endpoints)
         self._offers = {offer.label: offer for offer in offered}
         self._data = data
 
@@ -81,8 +115,10 @@ class EvaluateModal(ClaifModal[Asked | None]):
         """One field under the other."""
         with VerticalScroll(classes="dialog", can_focus=False) as box:
             box.border_title = "Evaluate"
-            yield Field("model", "model", options=(*self._offers, FOLDER, FILE))
+            yield Field("model", "model", options=(*self._offers, FOLDER, REMOTE, FILE))
             yield Field("path", "", placeholder="")
+            yield Field("endpoint", "endpoint", options=self._endpoints)
+            yield Field("budget", "budget", placeholder="dollars for this model's vectors; empty: as it is")
             yield Field("data", "data", placeholder="folder of the evaluation data, in SentEval's layout")
             yield Field("tasks", "tasks", placeholder="sts, transfer, all, or as in STS12,MR")
             yield Field("mode", "transfer mode", options=("full", "fast"))
@@ -97,7 +133,7 @@ class EvaluateModal(ClaifModal[Asked | None]):
     def on_mount(self) -> None:
         """Begin with the newest run, or the packaged encoder, and the data of last time."""
         values = {"data": self._data, "tasks": "sts", "mode": "full", "supervision": AS_KNOWN}
-        values["model"] = next(iter(self._offers))
+        values |= {"model": next(iter(self._offers)), "endpoint": BY_NAME}
         for key, value in values.items():
             self._field(key).show(safe.editable(value))
         self._field("data").query_one(FormInput).suggester = PathSuggester(folders=True)
@@ -116,12 +152,12 @@ class EvaluateModal(ClaifModal[Asked | None]):
     def _follow(self) -> None:
         """Show the fields that the choices made need."""
         path, kind = self._field("path"), self._field("model").text
-        path.display = kind in (FOLDER, FILE)
-        path.relabel("file" if kind == FILE else "folder")
-        placeholder = (
-            "vectors.npz, or vectors.npy beside vectors.txt" if kind == FILE else "~/models/claif-bert"
-        )
+        label, placeholder = _PATHS.get(kind, ("", ""))
+        path.display = bool(label)
+        path.relabel(label)
         path.query_one(FormInput).placeholder = placeholder
+        for key in ("endpoint", "budget"):
+            self._field(key).display = kind == REMOTE
         try:
             chosen = select(self._field("tasks").text)
         except EngineError:
@@ -130,7 +166,7 @@ class EvaluateModal(ClaifModal[Asked | None]):
 
     def action_start(self) -> None:
         """Take the choices, or say at the field what is wrong with it."""
-        problems = {key: said for key in ("path", "data", "tasks") if (said := self._problem(key))}
+        problems = {key: said for key in ("path", "budget", "data", "tasks") if (said := self._problem(key))}
         for key, said in problems.items():
             self._field(key).problem(said)
         if problems:
@@ -145,7 +181,17 @@ class EvaluateModal(ClaifModal[Asked | None]):
             backbone=self._text("backbone") or None,
             supervision=None if self._text("supervision") == AS_KNOWN else self._text("supervision"),
         )
-        self.dismiss(Asked(model=model, title=wish.name or title, wish=wish))
+        api = is_api(model)
+        endpoint = self._text("endpoint") if api and self._text("endpoint") != BY_NAME else None
+        budget = self._budget() if api else None
+        title = wish.name or title
+        self.dismiss(Asked(model=model, title=title, wish=wish, endpoint=endpoint, budget=budget))
+
+    def _budget(self) -> float | None:
+        """Return the cap in dollars, None for none given; ``UsageError`` if it is no sum."""
+        text = self._text("budget")
+        value = parse(setting_of("budget"), text)
+        return value if isinstance(value, float) else None
 
     def _model(self) -> tuple[str, str]:
         offer = self._offers.get(self._field("model").text)
@@ -155,6 +201,9 @@ class EvaluateModal(ClaifModal[Asked | None]):
         if self._field("model").text == FILE:
             path = as_folder(text)
             return f"{VECTORS}{path}", path.stem
+        if self._field("model").text == REMOTE or is_api(text):
+            name = text.removeprefix(API)
+            return f"{API}{name}", name
         folder = as_folder(text)
         return (str(folder), folder.name) if folder.is_dir() else (text, text)
 
@@ -168,6 +217,12 @@ class EvaluateModal(ClaifModal[Asked | None]):
             except EngineError as error:
                 return " ".join(filter(None, (error.message.removeprefix("tasks: "), error.hint)))
             return ""
+        if key == "budget":
+            try:
+                self._budget()
+            except UsageError:
+                return "dollars, 0 or more, or nothing"
+            return ""
         if key == "data":
             if not text:
                 return "name the folder of the evaluation data"
@@ -178,7 +233,9 @@ class EvaluateModal(ClaifModal[Asked | None]):
         kind = self._field("model").text
         if kind == FILE:
             return "" if text and as_folder(text).is_file() else "no such file" if text else "name a file"
-        if kind != FOLDER:
+        if kind == REMOTE:
+            return "" if text.removeprefix(API) else "name a model of the endpoint"
+        if kind != FOLDER or is_api(text):
             return ""
         if not text:
             return "name a folder, or a model of the hub"
