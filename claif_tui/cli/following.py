@@ -26,10 +26,15 @@ def locate(project: Path, word: str) -> Path:
 
 
 def follow(path: Path, *, as_json: bool) -> int:
-    """Show a run's progress until it ends and return the command's exit code.
+    """Show a run's progress until it ends, say how, and return the command's exit code.
 
     Ctrl-C ends the following, never the run. Raises ``ClaifError`` for a run that failed or died.
     """
+    return _ended(path, watch(path), as_json)
+
+
+def watch(path: Path) -> Progress:
+    """Show a run's progress until it ends; raises ``ClaifError`` for a run that failed or died."""
     from claif_tui.core import runs
 
     with runs.told():
@@ -54,7 +59,10 @@ def follow(path: Path, *, as_json: bool) -> int:
         except (KeyboardInterrupt, diagnostics.Terminated):
             diagnostics.note(f"The run goes on. Follow it: {again(path)}   Stop it: claif-tui runs stop {path}")
             raise
-    return _ended(path, follower.progress, as_json)
+    progress = follower.progress
+    if not progress.ended or progress.ended == "failed":
+        raise _failure(path, progress, runs.row_of(path))
+    return progress
 
 
 def again(path: Path) -> str:
@@ -88,8 +96,6 @@ def _ended(path: Path, progress: Progress, as_json: bool) -> int:
     from claif_tui.core import runs
 
     detail = runs.show_at(path)
-    if not progress.ended or progress.ended == "failed":
-        raise _failure(path, progress, detail.row)
     if as_json:
         output.document({"run": path.name, "path": str(path), "state": detail.row.state, **detail.metrics})
     else:

@@ -40,8 +40,9 @@ def main(path: Path, resume: bool) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     run = rundir.claim(path, config, resume=resume)
     run.describe(keys=[name for name in os.environ if name.endswith("_API_KEY")], cwd=str(Path.cwd()))
-    go_on(run, 5 if resume else 1, 10 if resume else 6)
     sys.stderr.write(f"turn {run.info.incarnation}\n")
+    sys.stderr.flush()
+    go_on(run, 5 if resume else 1, 10 if resume else 6)
     if config.seed == FAILS:
         run.events.write("failed", type="ValueError", message="a loss is not a number", hint="Lower lr.")
         return 1

@@ -84,6 +84,11 @@ def _option(field: Field) -> Any:
 @click.option(
     "--resume", is_flag=True, help="Go on with a run that stopped, failed or died: --out, or the newest."
 )
+@click.option(
+    "--lr-grid",
+    metavar="X,X,…",
+    help="Train at each of these learning rates, one run after the other, and say which has the best dev score.",
+)
 @click.option("--follow", is_flag=True, help="Show the progress until the run ends.")
 @click.option("--dry-run", is_flag=True, help="Only read the data and say what would be done.")
 @json_option
@@ -93,6 +98,7 @@ def command(
     check_overlap: str | None,
     remove_overlap: str | None,
     resume: bool,
+    lr_grid: str | None,
     follow: bool,
     dry_run: bool,
     as_json: bool,
@@ -110,10 +116,11 @@ def command(
     folder = project_folder(project).absolute()
     options = {name: value for name, value in settings.items() if value is not None}
     if resume:
-        words = {"check_overlap": check_overlap, "remove_overlap": remove_overlap}
+        words = {"check_overlap": check_overlap, "remove_overlap": remove_overlap, "lr_grid": lr_grid}
         path = _resumed(folder, options | {name: word for name, word in words.items() if word}, file)
         plan = found = None
     else:
+        grid = _grid(lr_grid, options)
         config = training.configured(file, options, project=folder)
         place = training.place_for(folder, config)
         if remove_overlap:
@@ -127,9 +134,17 @@ def command(
             else:
                 output.line(f"{plan.total_steps:,} steps")
             return 0
+
+        def launched(path: Path) -> None:
+            if found is not None:
+                overlap.noted(path, found)
+
+        if grid:
+            from claif_tui.cli.lr_grid import train
+
+            return train(place, config, grid, launched, as_json=as_json)
         path = runs.launch(place, config)
-        if found is not None:
-            overlap.noted(path, found)
+        launched(path)
     diagnostics.note(f"{path.name} {'goes on' if resume else 'runs'} in {path}")
     if follow:
         return following.follow(path, as_json=as_json)
@@ -141,6 +156,17 @@ def command(
     else:
         output.line(str(path))
     return 0
+
+
+def _grid(words: str | None, options: dict[str, Any]) -> list[float]:
+    """The rates of a grid; none where none was asked for."""
+    if words is None:
+        return []
+    if "lr" in options:
+        raise UsageError("--lr does not go with --lr-grid", "The grid names every rate.")
+    from claif_tui.core.lr_grid import rates
+
+    return rates(words)
 
 
 def _resumed(folder: Path, options: dict[str, Any], file: Path | None) -> Path:
