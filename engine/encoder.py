@@ -39,6 +39,13 @@ class Pair(NamedTuple):
     types: list[int]
 
 
+class Prepared(NamedTuple):
+    """Tokenised texts: the token ids of each different text, and by text which of them it is."""
+
+    ids: list[list[int]]
+    places: list[int]
+
+
 def pad(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Rows of ids as one matrix (b, t) filled up with `value`, and its mask (b, t) of ones and zeros."""
     length = max((len(row) for row in rows), default=0)
@@ -211,19 +218,23 @@ class Encoder(nn.Module):  # type: ignore[misc]
         )
         return pools.full(output.last_hidden_state[:, -template.mask_from_end])[row]
 
+    def prepare(self, texts: Sequence[str]) -> Prepared:
+        """Texts tokenised for `encode`, for whoever encodes them again and again."""
+        places = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        return Prepared(self.tokenise(list(places), for_test=True), [places[text] for text in texts])
+
     def encode(
-        self, texts: Sequence[str], *, batch_tokens: int | None = None, precision: str = "fp32"
+        self, texts: Sequence[str] | Prepared, *, batch_tokens: int | None = None, precision: str = "fp32"
     ) -> NDArray[np.float32]:
         """Vectors (n, d) in float32, in the order given. Dropout is off; equal texts are encoded once.
 
         `batch_tokens` bounds a batch (default 2,048 on a CPU); `precision` is fp32, bf16 or fp16 (autocast).
         """
-        places = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        vectors = np.empty((len(places), self.dimension), dtype=np.float32)
+        ids, places = texts if isinstance(texts, Prepared) else self.prepare(texts)
+        vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
         with _evaluating(self, self.device, precision):
-            ids = self.tokenise(list(places), for_test=True)
             _in_batches(ids, [len(i) for i in ids], batch_tokens, self.device, self.forward_ids, vectors)
-        return vectors if len(places) == len(texts) else vectors[[places[text] for text in texts]]
+        return vectors if len(ids) == len(places) else vectors[places]
 
 
 class CrossEncoder(nn.Module):  # type: ignore[misc]
@@ -294,9 +305,15 @@ class CrossEncoder(nn.Module):  # type: ignore[misc]
         precision: str = "fp32",
     ) -> NDArray[np.float32]:
         """Logits (n,) in float32, in the order given, dropout off. The score in 0..1 is their sigmoid."""
-        logits = np.empty(len(first), dtype=np.float32)
+        pairs = self.tokenise_pairs(first, second)
+        return self.predict_pairs(pairs, batch_tokens=batch_tokens, precision=precision)
+
+    def predict_pairs(
+        self, pairs: Sequence[Pair], *, batch_tokens: int | None = None, precision: str = "fp32"
+    ) -> NDArray[np.float32]:
+        """The same for pairs that are tokenised already."""
+        logits = np.empty(len(pairs), dtype=np.float32)
         with _evaluating(self, self.device, precision):
-            pairs = self.tokenise_pairs(first, second)
             lengths = [len(pair.ids) for pair in pairs]
             _in_batches(pairs, lengths, batch_tokens, self.device, self.forward_ids, logits)
         return logits

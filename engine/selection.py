@@ -39,10 +39,11 @@ class DevScore:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The dev sets by name; the score is the mean over them."""
+    """The dev sets by name; the score is the mean over them. Their sentences are tokenised once, at the first score."""
 
     sets: dict[str, Pairs]
     metric: Literal["cosine", "max4"]
+    _tokens: dict[str, Any] = field(default_factory=dict)
 
     def score(self, encoder: Encoder | CrossEncoder, precision: str) -> DevScore:
         """Score a model, dropout off."""
@@ -50,11 +51,18 @@ class Selection:
 
         found, details = {}, {}
         for name, pairs in self.sets.items():
+            if name not in self._tokens:
+                self._tokens[name] = (
+                    encoder.tokenise_pairs(pairs.first, pairs.second)
+                    if isinstance(encoder, CrossEncoder)
+                    else encoder.prepare(pairs.first + pairs.second)
+                )
+            tokens = self._tokens[name]
             if isinstance(encoder, CrossEncoder):
-                logits = encoder.predict(pairs.first, pairs.second, precision=precision)
+                logits = encoder.predict_pairs(tokens, precision=precision)
                 found[name] = spearman(pairs.gold.tolist(), logits.tolist())
             else:
-                vectors = encoder.encode(pairs.first + pairs.second, precision=precision)
+                vectors = encoder.encode(tokens, precision=precision)
                 first, second = vectors[: len(pairs)], vectors[len(pairs) :]
                 other = "max4" if self.metric == "cosine" else "cosine"
                 found[name] = _finite_score(first, second, pairs, self.metric)

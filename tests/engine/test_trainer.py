@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from engine import resume, rundir, trainer
 from engine.config import COMPAT, PRESETS, PROMPT_COMPAT, TrainConfig
@@ -239,11 +240,12 @@ def test_what_is_not_finite_stops_before_the_model_is_touched(
 def test_a_dev_score_that_is_undefined_is_null_with_a_reason(
     bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.encoder import Encoder
+    from engine.encoder import Encoder, Prepared
 
-    monkeypatch.setattr(
-        Encoder, "encode", lambda self, texts, **_: np.ones((len(texts), self.dimension), dtype=np.float32)
-    )
+    def same(self: Encoder, texts: Prepared, **_: object) -> NDArray[np.float32]:
+        return np.ones((len(texts.places), self.dimension), dtype=np.float32)
+
+    monkeypatch.setattr(Encoder, "encode", same)
     found = run(tmp_path / "run", settings(tmp_path, bert))
     scored = [event for event in found if event["kind"] == "eval"]
     assert all(event["dev"] is None and event["best"] is False for event in scored)
