@@ -63,7 +63,9 @@ def get(
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(downloads, error) from error
-    archives, files, notes = [], [], []
+    archives: list[Had] = []
+    files: list[str] = []
+    notes: list[str] = []
     for one in wanted(groups, base_url):
         had = _have(one.archive, downloads, progress)
         archives.append(had)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from claif_tui.core.errors import UsageError
@@ -65,8 +65,6 @@ def terms(groups: Sequence[str]) -> dict[str, str]:
 
 
 @cache
-def _table() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
-    found: dict[str, dict[str, dict[str, dict[str, str]]]] = json.loads(
-        asset("data/sources.json").read_text("utf-8")
-    )
+def _table() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(asset("data/sources.json").read_text("utf-8"))
     return found
