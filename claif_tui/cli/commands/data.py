@@ -13,13 +13,12 @@ import click
 
 from claif_tui.cli import diagnostics, output
 from claif_tui.cli.shared import json_option
+from claif_tui.core.data_sources import GROUPS
 from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.data_get import Got
     from claif_tui.core.datasets import SetState
-
-GROUPS = ("sts", "transfer", "nli")
 
 
 @click.group("data")
