@@ -33,7 +33,8 @@ COMMANDS: dict[str, str] = {
     "runs": "List, show, follow, stop and bring in training runs.",
     "evaluate": "Score models on STS and transfer tasks.",
     "leaderboard": "Show the project's results among the papers' rows.",
-    "data": "Check the evaluation data.",
+    "publish": "Prepare data set and model folders for the Hugging Face Hub.",
+    "data": "Fetch and check the evaluation data, and NLI.",
     "doctor": "Check this installation, the terminal and the project.",
     "config": "Show or change your settings.",
 }

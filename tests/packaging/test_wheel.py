@@ -53,6 +53,7 @@ def run(env: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_carries_what_the_program_reads(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "claif_tui/assets/demo/seeds.txt" in names
+    assert "claif_tui/assets/data/sources.json" in names
     assert "claif_tui/assets/offline/model.safetensors" in names
     assert "claif_tui/assets/reference/claif-table-4.json" in names
     assert "claif_tui/ui/app.tcss" in names
