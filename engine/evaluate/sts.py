@@ -18,11 +18,9 @@ from engine.evaluate.cosine import cosines
 from engine.evaluate.data import read_sts
 from engine.evaluate.pairs import Pairs
 from engine.stats import (
-    Comparison,
     Correlation,
     Interval,
     mean,
-    paired_difference,
     paper_mean,
     pearson,
     percentile_interval,
@@ -176,32 +174,6 @@ def averages(values: Sequence[float | None]) -> tuple[float | None, float | None
     if len(known) != len(values):
         return None, None
     return paper_mean(known), mean(known)
-
-
-def compare(
-    first: Sequence[StsResult], second: Sequence[StsResult], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Comparison | None:
-    """``second`` less ``first`` in the mean Spearman (x100) of the same tasks, by a paired bootstrap over pairs.
-
-    Both systems see the same draws; tasks are drawn independently. One task each compares that task. None when a
-    correlation is undefined. ValueError when the two were not scored on the same pairs.
-    """
-    if [a.fingerprint for a in first] != [b.fingerprint for b in second]:
-        raise ValueError("the two systems were scored on different pairs")
-    values, draws = [], []
-    for number, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.spearman is None or b.spearman is None:
-            return None
-        values.append(b.spearman - a.spearman)
-        drawn = resampled_spearman(
-            a.gold.tolist(),
-            [a.predictions.tolist(), b.predictions.tolist()],
-            resamples=resamples,
-            seed=seed + number,
-        )
-        draws.append((drawn[1] - drawn[0]) * 100)
-    value = mean(values)
-    return None if value is None else paired_difference(value, np.mean(draws, axis=0).tolist())
 
 
 def unique(items: Iterable[Key]) -> dict[Key, int]:

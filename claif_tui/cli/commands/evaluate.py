@@ -15,6 +15,7 @@ from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.evaluations import Evaluation
+    from claif_tui.core.significance import Contest
 
 SUPERVISION = ("none", "ai", "human", "human+ai")
 
@@ -65,7 +66,8 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
     """Score models: a folder, a run directory, the name of a run, a hub name, or vectors in a file.
 
     Results are kept in evaluations/ of the project, part by part, and stand in the leaderboard; outside a project they
-    are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol.
+    are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol. Of several
+    models each is tested against the first.
     """
     from claif_tui.core.evaluating import EvaluationWish, evaluate
     from claif_tui.core.evaluations import FOLDER, save
@@ -92,11 +94,36 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
             )
         if keeps:
             diagnostics.note(f"kept in {folder / FOLDER}")
+    contests = _contests(results)
     if as_json:
+        from claif_tui.core.significance_formats import document
+
         documents = [one.document() for one in results]
-        output.document(documents[0] if len(documents) == 1 else {"evaluations": documents})
-    else:
-        _show(results)
+        compared = [document(one) for one in contests]
+        output.document(
+            documents[0] if len(documents) == 1 else {"evaluations": documents, "comparisons": compared}
+        )
+        return
+    _show(results)
+    if contests:
+        from claif_tui.cli.comparing import show
+
+        output.line()
+        show(contests)
+
+
+def _contests(results: list[Evaluation]) -> list[Contest]:
+    """Compare the first result with each other one, on the kinds of tasks that both have."""
+    from claif_tui.core.reference import TASKS
+    from claif_tui.core.significance import contest, own_side
+
+    found = []
+    for other in results[1:]:
+        for kind in TASKS:
+            first, second = own_side(kind, results[0], None), own_side(kind, other, None)
+            if first is not None and second is not None:
+                found.append(contest(kind, first, second))
+    return found
 
 
 def _tell(bar: diagnostics.Bar, model: str, done: int, total: int, what: str) -> None:
