@@ -54,7 +54,7 @@ def test_an_api_model_is_asked_about_fetched_scored_and_kept(
     assert doc["notes"][0].startswith("Vectors of text-embed-v2 (asked for as text-embed) from 127.0.0.1:")
     assert KEY not in done.out + done.err
 
-    [kept] = (project / "evaluations").iterdir()
+    [kept] = (project / "evaluations").glob("*.json")
     assert kept.name.startswith("text-embed-v2-")
     assert json.loads(kept.read_text())["notes"] == doc["notes"]
     [row] = cli("leaderboard", "-P", project, "--ours", "--json").doc["rows"]
