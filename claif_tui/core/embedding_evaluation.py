@@ -24,6 +24,8 @@ from claif_tui.core.store.embeddings import Bought, EmbeddingStore, text_key
 from claif_tui.core.store.process import start_mark
 
 _FOLDER = "vectors-"
+_STEM = "vectors"
+"""What the file is called, and with it the result at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def _named(one: Evaluation, planned: EmbeddingPlan, wish: EvaluationWish, bought
         one,
         model=planned.spec,
         identity=hashlib.sha256(identity.encode()).hexdigest(),
-        name=wish.name or returned,
+        name=wish.name or returned + one.name.removeprefix(_STEM),
         notes=(origin(planned, bought), *notes),
     )
 
@@ -116,7 +118,7 @@ def _write(store: EmbeddingStore, planned: EmbeddingPlan, places: Sequence[int],
     texts = [planned.needed.sentences[place] for place in places]
     dimension = store.money(planned.account.id).dimension or 0
     zeros = bytes(4 * dimension)
-    path = folder / "vectors.npy"
+    path = folder / f"{_STEM}.npy"
     try:
         path.with_suffix(".txt").write_bytes("".join(f"{text}\n" for text in texts).encode())
         with path.open("wb") as file:
