@@ -20,6 +20,7 @@ def main() -> int:
     _train(verbs.add_parser("train", help="train as the config.json of a run directory says"))
     _evaluate(verbs.add_parser("evaluate", help="score a model; one JSON document on stdout"))
     _embed(verbs.add_parser("embed", help="turn the lines of a text file into a file of vectors"))
+    _whiten(verbs.add_parser("whiten", help="write a model folder that whitens its vectors"))
     args = parser.parse_args()
     if args.verb == "offline":
         return _offline(args)
@@ -41,12 +42,22 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode", choices=("full", "fast"), default="full", help="of the transfer tasks; papers report full"
     )
+    parser.add_argument("--whiten-own", action="store_true", help="whiten each STS task with its own sentences")
+    parser.add_argument("--whiten-dim", type=int, help="dimensions kept then (default: all)")
+    parser.add_argument("--predictions", type=Path, help="a .npz file to write gold and predictions into")
 
 
 def _embed(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     parser.add_argument("--texts", type=Path, required=True, help="a text file, one sentence a line")
     parser.add_argument("--out", type=Path, required=True, help="the .npz file to write")
+
+
+def _whiten(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    parser.add_argument("--corpus", type=Path, required=True, help="sentences: any file that training reads")
+    parser.add_argument("--dim", type=int, help="dimensions kept (default: all)")
+    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
 
 
 def _model(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,7 @@
-"""A model by its name, scored on the evaluation tasks or used to write a file of vectors. No arithmetic."""
+"""A model by its name, scored on the evaluation tasks or used to write a file of vectors. No arithmetic.
+
+What needs torch is imported where it is called: vectors from a file are scored on STS without it.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,24 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from engine import backbone, rundir
-from engine.encoder import CrossEncoder, Encoder, load, load_cross
+from engine import rundir
 from engine.errors import ConfigError, DataError, ModelError
-from engine.evaluate import sts, transfer
+from engine.evaluate import sts
+from engine.evaluate.baselines import whiten_own
 from engine.evaluate.files import read_lines
-from engine.evaluate.vectors import VectorFile, is_vectors, read_vectors
-from engine.resume import BEST
+from engine.evaluate.vectors import is_vectors, read_vectors
 from engine.stats import mean
 from engine.tasks import STS, TASKS, TRANSFER, select
+
+if TYPE_CHECKING:
+    from engine.evaluate.transfer import Mode, TransferResult
+
+    Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,40 +39,70 @@ class ModelOptions:
     precision: str = "fp32"
     own_pooler: bool = False
     allow_pickle: bool = False
+    whiten_own: bool = False
+    """Whiten the vectors of each STS task with the statistics of its own sentences (the "target" setting)."""
+    whiten_dim: int | None = None
+    """Axes kept then; None: all."""
 
 
 def evaluate(
-    model: str, data: Path, tasks: str, options: ModelOptions, mode: transfer.Mode = "full"
+    model: str,
+    data: Path,
+    tasks: str,
+    options: ModelOptions,
+    mode: Mode = "full",
+    predictions: Path | None = None,
 ) -> dict[str, Any]:
     """{model, data, tasks: {STS12: {spearman, n, …}, …, MR: {accuracy, n, …}}, avg_sts, avg_transfer}, all x100.
 
-    An average is None unless all of its seven tasks were asked for and have a figure.
+    An average is None unless all of its seven tasks were asked for and have a figure. ``predictions`` names a .npz
+    file to write: of each task ``TASK.fingerprint``, ``TASK.gold`` and ``TASK.predicted`` (n,), similarities in float32
+    or class numbers in int8, in an order that depends on the data alone.
     """
     names = select(tasks)
     spec = resolve(model)
     chosen_sts = [name for name in names if TASKS[name].kind == "sts"]
     chosen_transfer = [name for name in names if TASKS[name].kind == "transfer"]
     found: dict[str, dict[str, object]] = {}
-    if is_cross(spec):
+    arrays: Arrays = {}
+    cross = is_cross(spec)
+    if options.whiten_own and (cross or chosen_transfer):
+        raise ConfigError(
+            "whitening with a task's own sentences is for vectors on STS tasks, not for "
+            f"{spec if cross else chosen_transfer[0]}",
+            "Choose --tasks sts, or name a corpus.",
+        )
+    if cross:
         if chosen_transfer:
             raise ConfigError(
                 f"tasks: {spec} is a cross-encoder, which gives no vectors for {chosen_transfer[0]}",
                 "Choose --tasks sts.",
             )
         _no_pooling(spec, options)
-        cross = _load_cross(spec, options)
-        score = sts.sts_cross(lambda a, b: cross.predict(a, b, precision=options.precision), data, chosen_sts)
-        found = {name: result.as_json() for name, result in score.items()}
+        from engine.loading import pair_scorer
+
+        scored = sts.sts_cross(pair_scorer(spec, options), data, chosen_sts)
     else:
         encode = _encode(spec, options)
-        if chosen_sts:
-            found = {name: one.as_json() for name, one in sts.sts(encode, data, chosen_sts).items()}
+        adapt = _whiten_own(options.whiten_dim) if options.whiten_own else None
+        scored = sts.sts(encode, data, chosen_sts, adapt=adapt) if chosen_sts else {}
+    for name, one in scored.items():
+        found[name] = one.as_json()
+        arrays |= _arrays(one, np.float32)
+    if chosen_transfer:
+        from engine.evaluate import transfer
+        from engine.loading import device
+
         for name in chosen_transfer:
-            found[name] = transfer.transfer(encode, data, name, mode, _device().type).as_json()
+            sorted_out = transfer.transfer(encode, data, name, mode, device().type)
+            found[name] = sorted_out.as_json()
+            arrays |= _arrays(sorted_out, np.int8)
+    if predictions is not None:
+        _write_arrays(predictions, arrays)
     return {
         "model": model,
         "data": str(data),
-        "scorer": "cross-encoder" if is_cross(spec) else "bi-encoder",
+        "scorer": "cross-encoder" if cross else "bi-encoder",
         "tasks": found,
         "avg_sts": _average(found, STS, "spearman"),
         "avg_transfer": _average(found, TRANSFER, "printed"),
@@ -85,7 +121,7 @@ def embed(model: str, texts: Path, out: Path, options: ModelOptions) -> dict[str
     if is_cross(spec):
         raise ConfigError(f"{spec} is a cross-encoder, which gives no vectors", "Name a sentence encoder.")
     vectors = _encode(spec, options)(lines)
-    _write_vectors(out, lines, vectors)
+    _write_arrays(out, {"texts": np.array(lines), "vectors": vectors})
     return {"model": model, "out": str(out), "rows": len(vectors), "dimension": int(vectors.shape[1])}
 
 
@@ -94,7 +130,7 @@ def resolve(model: str) -> str:
     folder = Path(model).expanduser()
     if not (folder / rundir.RUN).is_file():
         return model
-    best = folder / rundir.CHECKPOINTS / BEST
+    best = folder / rundir.CHECKPOINTS / "best"
     if not best.is_dir():
         raise ModelError(
             f"{model}: the run has no best checkpoint yet",
@@ -107,40 +143,28 @@ def is_cross(spec: str) -> bool:
     """Whether a model is a sequence classifier rather than a sentence encoder."""
     if is_vectors(spec):
         return False
-    source = backbone.resolve(spec)
-    if backbone.read_json(source, "modules.json") is not None:
-        return False
-    config = backbone.read_json(source, "config.json") or {}
-    return any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ())
+    from engine import loading
 
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _load_cross(spec: str, options: ModelOptions) -> CrossEncoder:
-    cross = load_cross(spec, max_seq_length=options.max_seq_length, allow_pickle=options.allow_pickle)
-    cross.to(_device())
-    return cross
+    return loading.is_cross(spec)
 
 
 def _encode(spec: str, options: ModelOptions) -> sts.Encode:
     if is_vectors(spec):
         _no_pooling(spec, options)
-        vectors: VectorFile = read_vectors(spec)
-        return vectors
-    encoder: Encoder = load(
-        spec,
-        pooling=options.pooling,
-        max_seq_length=options.max_seq_length,
-        allow_pickle=options.allow_pickle,
-        own_pooler=options.own_pooler,
-    ).to(_device())
+        return read_vectors(spec)
+    from engine.loading import sentence_encoder
 
-    def encode(texts: list[str]) -> NDArray[np.float32]:
-        return encoder.encode(texts, precision=options.precision)
+    return sentence_encoder(spec, options)
 
-    return encode
+
+def _whiten_own(k: int | None) -> sts.Adapt:
+    def adapt(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            return whiten_own(vectors, k)
+        except ValueError as problem:
+            raise ConfigError(f"whitening: {problem}", "Choose fewer dimensions, or no whitening.") from problem
+
+    return adapt
 
 
 def _no_pooling(spec: str, options: ModelOptions) -> None:
@@ -154,11 +178,19 @@ def _average(found: dict[str, dict[str, object]], names: tuple[str, ...], figure
     return mean(known) if len(known) == len(names) else None
 
 
-def _write_vectors(out: Path, texts: list[str], vectors: NDArray[np.float32]) -> None:
+def _arrays(one: sts.StsResult | TransferResult, kind: type[np.generic]) -> Arrays:
+    return {
+        f"{one.task}.fingerprint": np.array(one.fingerprint),
+        f"{one.task}.gold": one.gold.astype(kind),
+        f"{one.task}.predicted": one.predictions.astype(kind),
+    }
+
+
+def _write_arrays(out: Path, arrays: Arrays) -> None:
     staged = out.with_name(f".{out.stem}.{secrets.token_hex(6)}.part.npz")
     try:
         with staged.open("xb") as file:
-            np.savez(file, texts=np.array(texts), vectors=vectors)
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         staged.replace(out)

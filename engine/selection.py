@@ -16,9 +16,9 @@ from engine.config import TrainConfig
 from engine.data import Examples
 from engine.datafiles.splits import STSB_TEST_ROWS, refusal
 from engine.errors import ConfigError, DataError
+from engine.evaluate.cosine import dev_score
 from engine.evaluate.dev import read_dev, read_pairs
 from engine.evaluate.pairs import Pairs
-from engine.evaluate.sts import dev_score
 from engine.stats import Correlation, spearman
 
 if TYPE_CHECKING:

@@ -200,6 +200,20 @@ def paired_difference(value: float, differences: Sequence[float], level: float =
     return Comparison(interval, min(1.0, 2 * (fewest + 1) / (len(differences) + 1)))
 
 
+def mcnemar(first_alone: int, second_alone: int) -> float:
+    """Exact two-sided p of McNemar's test (1947), from how many samples each of two systems alone had right.
+
+    What both had right, or neither, says nothing; 1 where there is nothing else.
+    """
+    if min(first_alone, second_alone) < 0:
+        raise ValueError(f"{first_alone} and {second_alone} are no numbers of samples")
+    if not (both := first_alone + second_alone):
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(first_alone, both, 0.5).pvalue)
+
+
 def paper_mean(values: Sequence[float], digits: int = 2) -> float | None:
     """The mean of values that were rounded for print first, as the papers' tables have it; None of nothing."""
     return mean([float(f"{value:.{digits}f}") for value in values])

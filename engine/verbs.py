@@ -211,7 +211,9 @@ def evaluate(args: argparse.Namespace) -> int:
         from engine.evaluating import ModelOptions
         from engine.evaluating import evaluate as score
 
-        _print(score(args.model, args.data, args.tasks, ModelOptions(**_options(args)), args.mode))
+        whitened = {"whiten_own": args.whiten_own, "whiten_dim": args.whiten_dim}
+        options = ModelOptions(**_options(args), **whitened)
+        _print(score(args.model, args.data, args.tasks, options, args.mode, args.predictions))
 
     return _guarded(args, work)
 
@@ -224,6 +226,18 @@ def embed(args: argparse.Namespace) -> int:
         from engine.evaluating import embed as write
 
         _print(write(args.model, args.texts, args.out, ModelOptions(**_options(args))))
+
+    return _guarded(args, work)
+
+
+def whiten(args: argparse.Namespace) -> int:
+    """Write a model folder that whitens its vectors and print what the whitening rests on."""
+
+    def work() -> None:
+        from engine.evaluating import ModelOptions
+        from engine.whiten import whiten as write
+
+        _print(write(args.model, args.corpus, args.dim, args.out, ModelOptions(**_options(args))))
 
     return _guarded(args, work)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from claif_tui.core import predictions as predicting
 from claif_tui.core.engine_child import ask, require_train
 from claif_tui.core.errors import InputError
 from claif_tui.core.evaluations import Evaluation
@@ -53,34 +55,50 @@ def evaluate(
         names = select(wish.tasks)
     if not wish.data.is_dir():
         raise InputError(f"{wish.data} is no folder", "Name the folder of the evaluation data: --data DIR")
-    require_train("evaluating a model")
+    require(model, names)
     known = provenance(model)
     parts = _parts(names)
     found: dict[str, Any] = {}
+    predictions: dict[str, predicting.Predictions] = {}
     result: Evaluation | None = None
-    for number, part in enumerate(parts):
-        if progress is not None:
-            progress(number, len(parts), ", ".join(part))
-        answer = ask("engine", ["evaluate", *_words(model, wish, part)])
-        found |= answer["tasks"]
-        result = Evaluation(
-            model=model,
-            data=str(wish.data.absolute()),
-            tasks={name: found[name] for name in TASKS if name in found},
-            identity=known.identity,
-            name=wish.name or known.name,
-            backbone=wish.backbone or known.backbone,
-            supervision=wish.supervision or known.supervision,
-            scorer=answer["scorer"],
-            made=datetime.now(UTC).isoformat(timespec="seconds"),
-            notes=_notes(wish, known.notes),
-            settings=_settings(wish),
-        )
-        if partial is not None:
-            partial(result)
+    with tempfile.TemporaryDirectory(prefix="claif-tui-") as place:
+        for number, part in enumerate(parts):
+            if progress is not None:
+                progress(number, len(parts), ", ".join(part))
+            arrays = Path(place) / f"part-{number}{predicting.SUFFIX}"
+            answer = ask("engine", ["evaluate", "--predictions", str(arrays), *_words(model, wish, part)])
+            found |= answer["tasks"]
+            predictions |= predicting.read(arrays)
+            result = Evaluation(
+                model=model,
+                data=str(wish.data.absolute()),
+                tasks={name: found[name] for name in TASKS if name in found},
+                identity=known.identity,
+                name=wish.name or known.name,
+                backbone=wish.backbone or known.backbone,
+                supervision=wish.supervision or known.supervision,
+                scorer=answer["scorer"],
+                made=datetime.now(UTC).isoformat(timespec="seconds"),
+                notes=_notes(wish, known.notes),
+                settings=_settings(wish),
+                predictions=dict(predictions),
+            )
+            if partial is not None:
+                partial(result)
     if result is None:
         raise ValueError("no task was chosen")
     return result
+
+
+def require(model: str, tasks: Sequence[str]) -> None:
+    """Raise ``MissingExtraError`` unless what the evaluation needs is installed.
+
+    Vectors from a file need no torch for STS; the classifier of the transfer tasks does.
+    """
+    if not model.startswith(VECTORS):
+        require_train("evaluating a model")
+    elif any(TASKS[task].kind == "transfer" for task in tasks):
+        require_train("scoring vectors on the transfer tasks (the STS tasks do without)")
 
 
 def _parts(names: Sequence[str]) -> list[list[str]]:

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from claif_tui.core import predictions as predicting
 from claif_tui.core.atomic import replacing
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, InputError
+from claif_tui.core.predictions import SUFFIX, Predictions
 from engine.stats import mean, paper_mean
 from engine.tasks import STS, TASKS, TRANSFER
 
@@ -25,6 +27,7 @@ class Evaluation:
 
     ``tasks`` holds for each task at least ``spearman`` or ``accuracy``, ``n`` and the ``fingerprint`` of its data.
     ``identity`` stands for the model's content. None is what is not known; ``made`` is an ISO time in UTC.
+    ``predictions`` holds what was predicted for each sample while it is at hand; files keep it apart (``predicted``).
     """
 
     model: str
@@ -38,6 +41,7 @@ class Evaluation:
     made: str = ""
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Mapping[str, Predictions] = field(default_factory=dict, compare=False, repr=False)
 
     def value(self, task: str) -> float | None:
         """Return a task's figure, x100; of a transfer task as the official script prints it."""
@@ -63,7 +67,7 @@ class Evaluation:
 
     def document(self) -> dict[str, Any]:
         """Return the promised shape: {model, data, tasks, avg_sts, avg_transfer} and what else is known."""
-        facts = asdict(self)
+        facts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "predictions"}
         first = {name: facts.pop(name) for name in ("model", "data", "tasks")}
         averages = {
             "avg_sts": self.average(STS, rounded=False),
@@ -98,26 +102,33 @@ class Kept:
 def save(project: Path, evaluation: Evaluation) -> Path:
     """Keep a result in the project and return its file, which holds what is known of that model on that data.
 
-    A task that was scored before is replaced; other tasks of an earlier result stay beside the new ones.
+    A task that was scored before is replaced; other tasks of an earlier result stay beside the new ones. Predictions
+    lie in a file of the same name that ends in ``.npz``.
     """
     folder = project / FOLDER
     before = [(path, one) for path, one in _files(project) if isinstance(one, Evaluation)]
     absorbed = []
     for path, one in before:
         if _same_work(one, evaluation):
+            earlier = {task: about for task, about in _beside(path).items() if task not in evaluation.tasks}
             tasks = {**one.tasks, **evaluation.tasks}
             ordered = {name: tasks[name] for name in TASKS if name in tasks}
-            evaluation = replace(evaluation, tasks=ordered)
+            evaluation = replace(evaluation, tasks=ordered, predictions={**earlier, **evaluation.predictions})
             absorbed.append(path)
     path = folder / evaluation.file_name
     try:
         folder.mkdir(exist_ok=True)
+        if evaluation.predictions:
+            predicting.write(path.with_suffix(SUFFIX), evaluation.predictions)
+        else:
+            path.with_suffix(SUFFIX).unlink(missing_ok=True)
         with replacing(path) as file:
             text = json.dumps(evaluation.document(), ensure_ascii=False, indent=2, allow_nan=False)
             file.write(text.encode("utf-8", "backslashreplace") + b"\n")
         for old in absorbed:
             if old != path:
                 old.unlink(missing_ok=True)
+                old.with_suffix(SUFFIX).unlink(missing_ok=True)
     except OSError as error:
         told = ClaifError(
             f"the result cannot be kept in {path}: {error.strerror or error}",
@@ -134,6 +145,21 @@ def kept(project: Path) -> Kept:
     good = [one for one in found if isinstance(one, Evaluation)]
     good.sort(key=lambda one: (one.made, one.name), reverse=True)
     return Kept(evaluations=tuple(good), problems=tuple(one for one in found if isinstance(one, str)))
+
+
+def predicted(project: Path | None, evaluation: Evaluation) -> Mapping[str, Predictions]:
+    """Return what a result's model predicted, at hand or as the project keeps it; ``InputError`` if damaged."""
+    if evaluation.predictions or project is None:
+        return evaluation.predictions
+    return predicting.read((project / FOLDER / evaluation.file_name).with_suffix(SUFFIX))
+
+
+def _beside(path: Path) -> Mapping[str, Predictions]:
+    """The predictions of an earlier result; damaged ones are none, as the figures stand without them."""
+    try:
+        return predicting.read(path.with_suffix(SUFFIX))
+    except InputError:
+        return {}
 
 
 def _files(project: Path) -> Iterator[tuple[Path, Evaluation | str]]:

@@ -91,6 +91,8 @@ def unlike(row: Row, reference: Row) -> str:
             reasons.append(f"{name} of {row.system if mine is None else reference.system} is not known")
         elif mine != theirs:
             reasons.append(f"{name} is {mine}, not {theirs}")
+    if row.apart != reference.apart:
+        reasons.append(f"{(row if row.apart else reference).system} is {row.apart or reference.apart}")
     return "; ".join(reasons)
 
 
@@ -107,6 +109,8 @@ def closest(row: Row, references: Sequence[Row]) -> Difference:
     unknown = [name for name in _MUST_AGREE if getattr(row, name) is None]
     if unknown:
         return Difference(value=None, against="", reason=f"its {' and '.join(unknown)} is not known")
+    if row.apart:
+        return Difference(value=None, against="", reason=f"it is {row.apart}")
     alike = [one for one in references if not unlike(row, one) and one.average is not None]
     if not alike:
         wanted = ", ".join(f"{name} {getattr(row, name)}" for name in _MUST_AGREE)

@@ -31,6 +31,7 @@ class Row:
 
     ``average`` is that of the papers: of figures rounded to two decimals, or as printed. ``backbone``, ``supervision``
     and ``scorer`` are None where they are not known; ``exact`` is the average in full precision, of our own rows only.
+    ``apart`` says in words what sets a row apart from all that lack it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Row:
     exact: float | None = None
     notes: tuple[str, ...] = ()
     ours: bool = False
+    apart: str = ""
 
 
 @cache

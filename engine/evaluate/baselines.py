@@ -33,12 +33,13 @@ class Moments:
         return self.scatter / (self.n - 1)
 
 
-def moments(vectors: NDArray[np.floating]) -> Moments:
-    """Statistics of vectors (n, d), n of 1 or more, in float64."""
+def moments(vectors: NDArray[np.floating], times: NDArray[np.int64] | None = None) -> Moments:
+    """Statistics of vectors (n, d), n of 1 or more, in float64; ``times`` (n,): how often each of them counts."""
     values = np.asarray(vectors, dtype=np.float64)
-    mean = values.mean(axis=0)
+    weights = np.ones(len(values)) if times is None else times.astype(np.float64)
+    mean = weights @ values / weights.sum()
     centred = values - mean
-    return Moments(len(values), mean, centred.T @ centred)
+    return Moments(int(weights.sum()), mean, (centred * weights[:, None]).T @ centred)
 
 
 def merge(first: Moments, second: Moments) -> Moments:

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.evaluate.cosine import cosines
 from engine.evaluate.data import read_sts
 from engine.evaluate.pairs import Pairs
 from engine.stats import (
-    Comparison,
     Correlation,
     Interval,
     mean,
-    paired_difference,
     paper_mean,
     pearson,
     percentile_interval,
@@ -175,64 +174,6 @@ def averages(values: Sequence[float | None]) -> tuple[float | None, float | None
     if len(known) != len(values):
         return None, None
     return paper_mean(known), mean(known)
-
-
-def compare(
-    first: Sequence[StsResult], second: Sequence[StsResult], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Comparison | None:
-    """``second`` less ``first`` in the mean Spearman (x100) of the same tasks, by a paired bootstrap over pairs.
-
-    Both systems see the same draws; tasks are drawn independently. One task each compares that task. None when a
-    correlation is undefined. ValueError when the two were not scored on the same pairs.
-    """
-    if [a.fingerprint for a in first] != [b.fingerprint for b in second]:
-        raise ValueError("the two systems were scored on different pairs")
-    values, draws = [], []
-    for number, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.spearman is None or b.spearman is None:
-            return None
-        values.append(b.spearman - a.spearman)
-        drawn = resampled_spearman(
-            a.gold.tolist(),
-            [a.predictions.tolist(), b.predictions.tolist()],
-            resamples=resamples,
-            seed=seed + number,
-        )
-        draws.append((drawn[1] - drawn[0]) * 100)
-    value = mean(values)
-    return None if value is None else paired_difference(value, np.mean(draws, axis=0).tolist())
-
-
-def cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
-    """Cosine of each row of (n, d) with its partner, computed in float64, and how many do not exist and are 0."""
-    u, v = first.astype(np.float64), second.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = np.einsum("nd,nd->n", u, v) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
-    bad = ~np.isfinite(found)
-    return np.where(bad, 0.0, found), int(bad.sum())
-
-
-def dev_score(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    gold: NDArray[np.float64],
-    metric: Literal["cosine", "max4"] = "cosine",
-) -> Correlation:
-    """Spearman (-1..1) of vectors (n, d) on dev pairs, for choosing a checkpoint.
-
-    "max4" takes the best of cosine, negative Manhattan and Euclidean distance, and dot product, as the official
-    code does; it favours whichever happens to fit the dev set.
-    """
-    u, v = first.astype(np.float64), second.astype(np.float64)
-    measures = [cosines(first, second)[0]]
-    if metric == "max4":
-        measures += [
-            -np.abs(u - v).sum(axis=1),
-            -np.linalg.norm(u - v, axis=1),
-            np.einsum("nd,nd->n", u, v),
-        ]
-    found = [spearman(gold.tolist(), measure.tolist()) for measure in measures]
-    return max(found, key=lambda one: -2.0 if one.value is None else one.value)
 
 
 def unique(items: Iterable[Key]) -> dict[Key, int]:

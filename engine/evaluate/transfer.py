@@ -50,9 +50,12 @@ class TransferResult:
     penalties: tuple[float, ...]
     """The L2 penalty chosen for each of ``folds``."""
     fingerprint: str
+    gold: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    """Class numbers (n,) of the samples that were held out, in the order that the protocol sorts them in."""
 
     def as_json(self) -> dict[str, object]:
-        """Plain data for the result file."""
+        """Plain data for the result file, without gold and predictions."""
         return {
             "accuracy": self.accuracy,
             "n": self.n,
@@ -121,8 +124,9 @@ def _features(split: Split, vectors: NDArray[np.float32], numbers: dict[str, int
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Per held-out part: the rows' true and predicted classes, the penalty, and its validation accuracy x100."""
+    """Per held-out part: rows, their true and predicted classes, the penalty, and its validation accuracy x100."""
 
+    rows: list[NDArray[np.int64]]
     truth: list[NDArray[np.int64]]
     predicted: list[NDArray[np.int64]]
     penalties: list[float]
@@ -180,7 +184,7 @@ class _Trial:
             predict(self.x[torch.from_numpy(rows).to(self.x.device)], fit, self.schedule.batch).cpu().numpy()
             for rows, fit in zip(held, fitted, strict=True)
         ]
-        return _Outcome([self.labels[rows] for rows in held], predicted, penalties, dev)
+        return _Outcome(held, [self.labels[rows] for rows in held], predicted, penalties, dev)
 
 
 def _result(data: TransferData, mode: Mode, outcome: _Outcome) -> TransferResult:
@@ -191,6 +195,7 @@ def _result(data: TransferData, mode: Mode, outcome: _Outcome) -> TransferResult
     share = wilson(right, n)
     if share is None:
         raise ValueError("nothing was held out")
+    order = np.argsort(np.concatenate(outcome.rows))
     return TransferResult(
         task=data.task.name,
         mode=mode,
@@ -203,6 +208,8 @@ def _result(data: TransferData, mode: Mode, outcome: _Outcome) -> TransferResult
         folds=tuple(folds),
         penalties=tuple(outcome.penalties),
         fingerprint=data.fingerprint,
+        gold=np.concatenate(outcome.truth)[order],
+        predictions=np.concatenate(outcome.predicted)[order],
     )
 
 

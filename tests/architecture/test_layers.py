@@ -75,6 +75,34 @@ def test_the_torch_free_modules_of_the_engine_are_torch_free() -> None:
         assert not loaded_by(f"import engine.{module}") & {"torch", "transformers", "numpy", "scipy"}
 
 
+def reached_from(start: str) -> dict[str, str]:
+    """Every module of the engine that ``start`` imports, at any remove and wherever the import stands, with by whom."""
+    modules = {name(path)[:-3].replace("/", "."): path for path in SOURCES if name(path).startswith("engine/")}
+    found, waiting = {start: ""}, [start]
+    while waiting:
+        one = waiting.pop()
+        tree = ast.parse(modules[one].read_text("utf8"))
+        below = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        for other in {*imports(tree), *below} & modules.keys() - found.keys():
+            found[other] = one
+            waiting.append(other)
+    return found
+
+
+def test_training_cannot_reach_a_reader_of_test_splits() -> None:
+    readers = {f"engine.evaluate.{one}" for one in ("data", "sts", "transfer", "check")}
+    for start in ("engine.trainer", "engine.selection", "engine.data"):
+        found = reached_from(start)
+        assert not readers & found.keys(), f"{start} reaches {readers & found.keys()}: {found}"
+    assert "engine.evaluate.dev" in reached_from("engine.trainer")
+    assert readers <= reached_from("engine.evaluating").keys() | {"engine.evaluate.check"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_layer_rules(path: Path) -> None:
     where = name(path)

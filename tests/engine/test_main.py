@@ -228,7 +228,11 @@ def test_embed_writes_vectors_that_evaluate_reads(
     for model in (bert, f"vectors:{out}"):
         assert main(monkeypatch, "evaluate", model, "--data", root, "--tasks", "STS12") == 0
         figures.append(document(capsys)["tasks"]["STS12"])
-    assert figures[0] == figures[1]
+    model, file = figures
+    assert (model["n"], model["fingerprint"]) == (file["n"], file["fingerprint"])
+    # Other batches on another processor: the vectors may differ in their last bits, their ranks do not.
+    assert model["spearman"] == file["spearman"]
+    assert model["pearson"] == pytest.approx(file["pearson"], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from engine.evaluate.cosine import cosines, dev_score
 from engine.evaluate.pairs import Pairs, stack
-from engine.evaluate.sts import (
-    StsResult,
-    averages,
-    compare,
-    cosines,
-    dev_score,
-    evaluate,
-    sts,
-    sts_cross,
-)
+from engine.evaluate.sts import StsResult, averages, compare, evaluate, sts, sts_cross
 from engine.stats import pearson, percentile_interval, resampled_spearman
 from engine.tasks import STS, TASKS
 from tests.engine.evaluation_helpers import hash_encoder, shrink, write

@@ -17,8 +17,8 @@ from engine.config import COMPAT, PRESETS, PROMPT_COMPAT, TrainConfig
 from engine.data import read, shuffled
 from engine.encoder import load, load_cross
 from engine.errors import ConfigError, DataError, EngineError, RunError
+from engine.evaluate.cosine import dev_score
 from engine.evaluate.dev import read_pairs
-from engine.evaluate.sts import dev_score
 from engine.objectives import Learner, build
 from engine.optimiser import Optimiser, groups
 from engine.selection import DevScore, Selection, choose

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from claif_tui.core.embeddings import EmbeddingPlan
     from claif_tui.core.evaluating import Progress
     from claif_tui.core.evaluations import Evaluation
+    from claif_tui.core.significance import Contest
 
 SUPERVISION = ("none", "ai", "human", "human+ai")
 
@@ -72,14 +73,16 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
     What was fetched is stored for all projects and never bought again, also after a stop, a crash or a kill.
 
     Results are kept in evaluations/ of the project, part by part, and stand in the leaderboard; outside a project they
-    are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol.
+    are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol. Of several
+    models each is tested against the first.
     """
     from claif_tui.cli import embedding
-    from claif_tui.core.engine_child import require_train
-    from claif_tui.core.evaluating import EvaluationWish, evaluate
+    from claif_tui.core.evaluating import EvaluationWish, evaluate, require
     from claif_tui.core.evaluations import FOLDER, save
-    from claif_tui.core.provenance import is_api
+    from claif_tui.core.provenance import VECTORS, is_api
+    from claif_tui.core.runs import told
     from claif_tui.core.store.project import DATABASE
+    from engine.tasks import select
 
     folder = project_folder(project)
     keeps = (folder / DATABASE).is_file()
@@ -96,7 +99,8 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
     with ExitStack() as stack:
         planned: dict[str, EmbeddingPlan] = {}
         if any(map(is_api, models)):
-            require_train("evaluating a model")
+            with told():
+                require(VECTORS, select(wish.tasks))
             store = stack.enter_context(embedding.open_store())
             planned = embedding.plans(store, models, wish, from_api)
             if from_api["dry_run"]:
@@ -122,15 +126,40 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
                 documents.append(results[-1].document())
             if keeps:
                 diagnostics.note(f"kept in {folder / FOLDER}")
+    contests = _contests(results)
     if as_json:
-        output.document(documents[0] if len(documents) == 1 else {"evaluations": documents})
-    else:
-        _show(results)
+        from claif_tui.core.significance_formats import document
+
+        compared = [document(one) for one in contests]
+        output.document(
+            documents[0] if len(documents) == 1 else {"evaluations": documents, "comparisons": compared}
+        )
+        return code
+    _show(results)
+    if contests:
+        from claif_tui.cli.comparing import show
+
+        output.line()
+        show(contests)
     return code
 
 
 def _teller(model: str, bar: diagnostics.Bar) -> Progress:
     return partial(_tell, bar, model)
+
+
+def _contests(results: list[Evaluation]) -> list[Contest]:
+    """Compare the first result with each other one, on the kinds of tasks that both have."""
+    from claif_tui.core.reference import TASKS
+    from claif_tui.core.significance import contest, own_side
+
+    found = []
+    for other in results[1:]:
+        for kind in TASKS:
+            first, second = own_side(kind, results[0], None), own_side(kind, other, None)
+            if first is not None and second is not None:
+                found.append(contest(kind, first, second))
+    return found
 
 
 def _tell(bar: diagnostics.Bar, model: str, done: int, total: int, what: str) -> None:
