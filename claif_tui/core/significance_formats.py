@@ -88,9 +88,15 @@ def _cells(one: TaskDifference) -> list[str]:
         _figure(one.second),
         "" if one.value is None else f"{one.value:+.2f}",
         f"{one.low:+.2f} to {one.high:+.2f}" if tested else "",
-        "" if one.p is None else f"<{_LEAST}" if one.p < _LEAST else f"{one.p:.3f}",
+        _p(one),
         "" if one.n is None else f"{one.n:,}",
     ]
+
+
+def _p(one: TaskDifference) -> str:
+    if one.p is None:
+        return ""
+    return f"{f'<{_LEAST}' if one.p < _LEAST else f'{one.p:.3f}'}{'*' if stands_out(one) else ' '}"
 
 
 def _name(one: TaskDifference) -> str:
