@@ -58,8 +58,8 @@ class EvaluateScreen(ClaifScreen):
         "±95% is what the choice of test pairs alone leaves open; other seeds of a training run vary too. The ± in "
         "the papers' tables is something else (a difference between two rows) and is not shown.\n\n"
         "space marks a row (●); d on another one shows the marked row less that one, task by task: the difference, its "
-        "95 % interval and p, from what both predicted for the same samples. Only like rows have one; against a paper's "
-        "row no test is possible, as what it predicted is not known.\n\n"
+        "95 % interval and p, from what both predicted for the same samples. Only like rows have one; against a row of "
+        "the papers no test is possible, as what it predicted is not known.\n\n"
         "v evaluates a model in a process of its own; you may go elsewhere meanwhile, and x stops it. What was scored "
         "by then is kept, and the next evaluation of that model adds to it."
     )
