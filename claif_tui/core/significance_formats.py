@@ -39,7 +39,8 @@ def lines(contest: Contest) -> tuple[TaskDifference, ...]:
 def notes(contest: Contest) -> list[str]:
     """Why there is no comparison; else what has no difference or no test and why, and how the others were made."""
     if contest.reason:
-        return [f"not comparable: {contest.reason}"]
+        state = ["State what is not known when you evaluate it."] if "is not known" in contest.reason else []
+        return [f"not comparable: {contest.reason}", *state]
     by_reason: dict[str, list[str]] = {}
     for one in lines(contest):
         if one.reason:

@@ -66,8 +66,12 @@ def test_vectors_are_scored_on_sts_without_torch(
     file = vectors(data_dir, tmp_path / "mine.npz")
     words = ["engine", "evaluate", "--data", str(data_dir), "--tasks", "STS16", f"vectors:{file}"]
     code = (
-        "import json, sys\n"
-        "for name in ('torch', 'transformers', 'tokenizers', 'safetensors'): sys.modules[name] = None\n"
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name in ('torch', 'transformers', 'tokenizers', 'safetensors'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
         f"sys.argv = {words!r}\n"
         "from engine.__main__ import main\n"
         "sys.exit(main())"

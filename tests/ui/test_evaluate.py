@@ -217,9 +217,11 @@ async def test_the_marked_row_less_the_row_of_the_cursor(project: Path) -> None:
         await shown(pilot)
 
         async def on(name: str) -> None:
-            await press(pilot, "end")
-            while current(app).entry.row.system != name:
-                await press(pilot, "k")
+            rows = place(app)
+            rows.jump(
+                next(one for one in rows.ids if (line := rows.row(one)) and line.entry.row.system == name)
+            )
+            await idle(pilot)
 
         await on("better")
         await press(pilot, "d")
@@ -228,17 +230,17 @@ async def test_the_marked_row_less_the_row_of_the_cursor(project: Path) -> None:
         await until(pilot, lambda: "● ours better" in screen_text(app), "the mark")
         await on("worse")
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, TextModal), "the comparison")
+        await until(pilot, lambda: "paired bootstrap" in screen_text(app), "the comparison")
         drawn = screen_text(app)
-        assert "better less worse" in drawn and "paired bootstrap" in drawn
+        assert "better less worse" in drawn and isinstance(app.screen, TextModal)
         [line] = [line for line in drawn.splitlines() if "STS13" in line]
         assert "<0.001*" in line and " to +" in line and "300" in line
         await press(pilot, "y", "escape")
         assert app.clipboard.startswith("better less worse") and "<0.001*" in app.clipboard
         await on("human")
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, TextModal), "why not")
-        assert "not comparable: supervision is ai, not human" in screen_text(app)
+        reason = "not comparable: supervision is ai, not human"
+        await until(pilot, lambda: reason in screen_text(app) and isinstance(app.screen, TextModal), "why not")
         await press(pilot, "escape")
         await on("better")
         await press(pilot, "space")
@@ -545,7 +547,7 @@ async def test_the_dialog_says_at_the_field_what_is_wrong(
         field("whitening").query_one(Picker).focus()
         await pilot.press("right")
         field("max_seq_length").focus_editor()
-        assert "Tokens kept" in screen_text(app), "the field is explained"
+        await until(pilot, lambda: "Tokens kept" in screen_text(app), "the explanation of the field")
         await type_text(pilot, "2")
         await pilot.press("ctrl+s")
         assert "✗ a whole number from 3 on" in screen_text(app) and "✗ name a file" in screen_text(app)

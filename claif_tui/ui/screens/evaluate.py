@@ -74,12 +74,12 @@ class EvaluateScreen(ClaifScreen):
         ),
         Binding("T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS or transfer tasks"),
         Binding(
-            "c", "against", "Compare", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
+            "c", "against", "Versus", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
         ),
         Binding(
             "d",
             "difference",
-            "Difference",
+            "Diff",
             id="evaluate.difference",
             tooltip="The marked row less the row of the cursor, with p values",
         ),
