@@ -190,7 +190,7 @@ def _write_arrays(out: Path, arrays: Arrays) -> None:
     staged = out.with_name(f".{out.stem}.{secrets.token_hex(6)}.part.npz")
     try:
         with staged.open("xb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         staged.replace(out)

@@ -43,13 +43,14 @@ def pair_scorer(spec: str, options: ModelOptions) -> ScorePairs:
 
 def load_encoder(spec: str, options: ModelOptions) -> Encoder:
     """Load a sentence encoder onto the device it is run on."""
-    return load(
+    encoder: Encoder = load(
         spec,
         pooling=options.pooling,
         max_seq_length=options.max_seq_length,
         allow_pickle=options.allow_pickle,
         own_pooler=options.own_pooler,
     ).to(device())
+    return encoder
 
 
 def sentence_encoder(spec: str, options: ModelOptions) -> Encode:

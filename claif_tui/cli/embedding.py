@@ -61,11 +61,13 @@ def plans(
 ) -> dict[str, EmbeddingPlan]:
     """Return for each ``api:`` model among ``models`` what is to be fetched."""
     from claif_tui.core.embeddings import EmbeddingWish, needed, plan
+    from claif_tui.core.evaluating import check_whitening
     from claif_tui.core.llm.profiles import Wish
-    from claif_tui.core.provenance import is_api
+    from claif_tui.core.provenance import VECTORS, is_api
 
     if wish.pooling is not None:
         raise UsageError("--pooling: the vectors of an API are pooled already", "Leave --pooling out.")
+    check_whitening(VECTORS, wish)
     names = ("profile", "base_url", "api_key_env", "concurrency", "rpm", "tpm", "price_in")
     wanted = EmbeddingWish(
         endpoint=Wish(**{name: flags[name] for name in names}),

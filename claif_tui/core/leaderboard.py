@@ -144,4 +144,5 @@ def _row(kind: Kind, one: Evaluation) -> Row:
         source="this project",
         notes=tuple(notes),
         ours=True,
+        apart="whitened on the test sentences" if one.settings.get("whitening") == "target" else "",
     )

@@ -39,7 +39,8 @@ def lines(contest: Contest) -> tuple[TaskDifference, ...]:
 def notes(contest: Contest) -> list[str]:
     """Why there is no comparison; else what has no difference or no test and why, and how the others were made."""
     if contest.reason:
-        return [f"not comparable: {contest.reason}"]
+        state = ["State what is not known when you evaluate it."] if "is not known" in contest.reason else []
+        return [f"not comparable: {contest.reason}", *state]
     by_reason: dict[str, list[str]] = {}
     for one in lines(contest):
         if one.reason:
@@ -88,9 +89,15 @@ def _cells(one: TaskDifference) -> list[str]:
         _figure(one.second),
         "" if one.value is None else f"{one.value:+.2f}",
         f"{one.low:+.2f} to {one.high:+.2f}" if tested else "",
-        "" if one.p is None else f"<{_LEAST}" if one.p < _LEAST else f"{one.p:.3f}",
+        _p(one),
         "" if one.n is None else f"{one.n:,}",
     ]
+
+
+def _p(one: TaskDifference) -> str:
+    if one.p is None:
+        return ""
+    return f"{f'<{_LEAST}' if one.p < _LEAST else f'{one.p:.3f}'}{'*' if stands_out(one) else ' '}"
 
 
 def _name(one: TaskDifference) -> str:

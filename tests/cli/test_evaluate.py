@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from claif_tui.core import evaluating
+from claif_tui.core import engine_child, evaluating
 from claif_tui.core.engine_child import ask
+from claif_tui.core.errors import MissingExtraError
 from claif_tui.core.evaluating import EvaluationWish
 from engine.tasks import STS
-from tests.cli.conftest import Cli
+from tests.cli.conftest import ROOT, Cli
 
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("transformers", reason="needs the train extra")
@@ -42,11 +46,44 @@ def test_a_file_of_vectors_is_scored_kept_and_ranked(
     assert doc["tasks"]["STS16"]["n"] == 1186
     assert abs(doc["tasks"]["STS16"]["spearman"]) < 15
     assert (doc["avg_sts"], doc["avg_transfer"], doc["scorer"]) == (None, None, "bi-encoder")
-    assert len(list((project / "evaluations").iterdir())) == 1
+    kept = sorted(path.suffix for path in (project / "evaluations").iterdir())
+    assert kept == [".json", ".npz"]
     [row] = cli("leaderboard", "-P", project, "--ours", "--json").doc["rows"]
     assert (row["system"], row["backbone"], row["supervision"]) == ("mine", "bert-base", "ai")
     assert row["values"]["STS16"] == doc["tasks"]["STS16"]["spearman"]
     assert row["difference"]["reason"].startswith("it has no figure for STS12")
+    [contest] = cli("leaderboard", "--compare", "mine", "claif-bert", "-P", project, "--json").doc[
+        "comparisons"
+    ]
+    assert contest["tasks"]["STS16"]["difference"] == pytest.approx(doc["tasks"]["STS16"]["spearman"] - 81.36)
+    assert contest["tasks"]["STS16"]["reason"].startswith("no test: a paper prints")
+    assert cli("leaderboard", "--compare", "mine", "nobody", "-P", project).code == 2
+
+
+def test_vectors_are_scored_on_sts_without_torch(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = vectors(data_dir, tmp_path / "mine.npz")
+    words = ["engine", "evaluate", "--data", str(data_dir), "--tasks", "STS16", f"vectors:{file}"]
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name in ('torch', 'transformers', 'tokenizers', 'safetensors'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        f"sys.argv = {words!r}\n"
+        "from engine.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tasks"]["STS16"]["n"] == 1186
+    monkeypatch.setattr(engine_child, "_TRAIN", ("no_such_package_of_ours",))
+    evaluating.require(f"vectors:{file}", STS)
+    for model, tasks in (("minilm", STS), (f"vectors:{file}", (*STS, "MR"))):
+        with pytest.raises(MissingExtraError):
+            evaluating.require(model, tasks)
 
 
 def test_a_model_is_scored_outside_a_project_too(tmp_path: Path, data_dir: Path, cli: Cli) -> None:
@@ -63,6 +100,16 @@ def test_what_cannot_be_scored_is_told_before_a_child_starts(tmp_path: Path, cli
     assert wrong.code == 2 and "STS19" in wrong.err
     assert cli("evaluate", "minilm", "--data", tmp_path / "none").code == 2
     assert cli("evaluate", f"vectors:{tmp_path / 'none.npz'}", "--data", tmp_path).code == 2
+    plain = ("--data", tmp_path, "--tasks", "STS16")
+    for words, said in (
+        (("minilm", "--save", tmp_path / "m"), "--save is of a whitening"),
+        (("minilm", "--whitening-dim", 8), "--whitening-dim is of a whitening"),
+        (("minilm", "--whitening", "target", "--save", tmp_path / "m"), "is no model to save"),
+        (("minilm", "--whitening", tmp_path / "none.txt"), "none.txt is not there"),
+        (("vectors:x.npz", "--whitening", tmp_path), "cannot be whitened with a corpus"),
+    ):
+        refused = cli("evaluate", *words, *plain)
+        assert refused.code == 2 and said in refused.err, refused.err
     two = cli("evaluate", "minilm", "minilm:1", "--data", tmp_path, "--name", "x")
     assert two.code == 2 and "--name" in two.err
 
@@ -71,6 +118,9 @@ def test_each_part_is_kept_as_soon_as_it_is_there(tmp_path: Path, monkeypatch: p
     asked: list[str] = []
 
     def answer(module: str, words: list[str]) -> dict[str, object]:
+        if words[0] == "whiten":
+            asked.append(words[words.index("--corpus") + 1])
+            return {"corpus": "c.txt", "fingerprint": "f", "sentences": 1234}
         tasks = words[words.index("--tasks") + 1].split(",")
         asked.append(",".join(tasks))
         metric = "spearman" if tasks[0] in STS else "accuracy"
@@ -82,6 +132,16 @@ def test_each_part_is_kept_as_soon_as_it_is_there(tmp_path: Path, monkeypatch: p
     evaluating.evaluate("minilm", wish, partial=lambda one: seen.append(list(one.tasks)))
     assert asked == ["STS12,STS13", "MR", "CR"]
     assert seen == [["STS12", "STS13"], ["STS12", "STS13", "MR"], ["STS12", "STS13", "MR", "CR"]]
+    asked.clear()
+    told: list[tuple[int, int, str]] = []
+    wish = EvaluationWish(
+        data=tmp_path, tasks="STS12,CR", whitening=str(tmp_path), whitening_dim=8, pooling="avg_first_last"
+    )
+    one = evaluating.evaluate("minilm", wish, progress=lambda *said: told.append(said))
+    assert asked == [str(tmp_path), "STS12", "CR"]
+    assert told == [(0, 3, "whitening"), (1, 3, "STS12"), (2, 3, "CR")]
+    assert one.name == "minilm (whitening 8, avg_first_last)"
+    assert one.settings["whitening"] == "c.txt f, 1,234 sentences"
 
 
 def test_data_check_names_what_is_whole_missing_and_translated(

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from engine.evaluate.cosine import cosines, dev_score
 from engine.evaluate.pairs import Pairs, stack
-from engine.evaluate.sts import StsResult, averages, compare, evaluate, sts, sts_cross
+from engine.evaluate.sts import averages, evaluate, sts, sts_cross
 from engine.stats import pearson, percentile_interval, resampled_spearman
 from engine.tasks import STS, TASKS
 from tests.engine.evaluation_helpers import hash_encoder, shrink, write
@@ -143,31 +143,6 @@ def test_resamples_are_seeded_and_go_on_past_one_block() -> None:
     interval = percentile_interval(0.7, whole[0].tolist())
     assert interval is not None and interval.low < 0.7 < interval.high
     assert percentile_interval(0.7, [0.1, math.nan]) is None
-
-
-def results(noise: list[float], seed: int) -> list[StsResult]:
-    random = np.random.default_rng(seed)
-    made = []
-    for number, spread in enumerate(noise):
-        gold = np.random.default_rng(number).uniform(0, 5, 400)
-        made.append(
-            evaluate(pairs_of(gold.tolist(), str(number)), gold + random.normal(0, spread, 400), resamples=0)
-        )
-    return made
-
-
-def test_a_better_system_stands_out_and_an_equal_one_does_not() -> None:
-    base, same, better = results([2, 2], 5), results([2, 2], 6), results([1, 1], 7)
-    clear = compare(base, better)
-    assert clear is not None and clear.p < 0.01 and clear.difference.low > 0
-    reverse = compare(better, base)
-    assert reverse is not None and reverse.difference.value == -clear.difference.value and reverse.p == clear.p
-    unclear = compare(base, same)
-    assert unclear is not None and unclear.p > 0.05 and unclear.difference.low < 0 < unclear.difference.high
-    nothing = compare(base, base)
-    assert nothing is not None and (nothing.difference.value, nothing.p) == (0.0, 1.0)
-    with pytest.raises(ValueError, match="different pairs"):
-        compare(base, better[::-1])
 
 
 def test_the_dev_score_is_cosine_unless_the_best_of_four_is_asked_for() -> None:

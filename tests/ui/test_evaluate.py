@@ -28,6 +28,8 @@ from claif_tui.ui.widgets.fields import Field, Picker
 from engine import rundir
 from engine.config import preset
 from engine.tasks import STS, TRANSFER
+from tests.core.test_significance import noisy
+from tests.core.test_significance import scored as scored_alike
 from tests.ui.conftest import AppPilot, idle, opened, screen_text, still, type_text, until
 from tests.ui.hostile import HOSTILE, LITERALS, leaks
 
@@ -204,6 +206,45 @@ async def test_transfer_backbone_order_and_comparison(scored: Path) -> None:
         place(app).move_to_id(back.id)
         await press(pilot, "c", "home")
         assert "-3.27" in screen_text(app) and "Δ to" not in screen_text(app)
+
+
+async def test_the_marked_row_less_the_row_of_the_cursor(project: Path) -> None:
+    evaluations.save(project, scored_alike("better", noisy(1.0, 1, STS[:2])))
+    evaluations.save(project, scored_alike("worse", noisy(2.0, 2, STS[:2])))
+    evaluations.save(project, scored_alike("human", noisy(2.0, 3, STS[:2]), supervision="human"))
+    app = ClaifApp(project)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await shown(pilot)
+
+        async def on(name: str) -> None:
+            rows = place(app)
+            rows.jump(
+                next(one for one in rows.ids if (line := rows.row(one)) and line.entry.row.system == name)
+            )
+            await idle(pilot)
+
+        await on("better")
+        await press(pilot, "d")
+        assert "space marks a row" in notices(app)
+        await press(pilot, "space")
+        await until(pilot, lambda: "● ours better" in screen_text(app), "the mark")
+        await on("worse")
+        await pilot.press("d")
+        await until(pilot, lambda: "paired bootstrap" in screen_text(app), "the comparison")
+        drawn = screen_text(app)
+        assert "better less worse" in drawn and isinstance(app.screen, TextModal)
+        [line] = [line for line in drawn.splitlines() if "STS13" in line]
+        assert "<0.001*" in line and " to +" in line and "300" in line
+        await press(pilot, "y", "escape")
+        assert app.clipboard.startswith("better less worse") and "<0.001*" in app.clipboard
+        await on("human")
+        await pilot.press("d")
+        reason = "not comparable: supervision is ai, not human"
+        await until(pilot, lambda: reason in screen_text(app) and isinstance(app.screen, TextModal), "why not")
+        await press(pilot, "escape")
+        await on("better")
+        await press(pilot, "space")
+        await until(pilot, lambda: "◆ ours better" in screen_text(app), "no mark")
 
 
 async def test_details_and_copy(scored: Path) -> None:
@@ -480,7 +521,8 @@ async def test_a_missing_extra_names_the_install_line(project: Path, monkeypatch
     app = ClaifApp(project)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await shown(pilot)
-        await pilot.press("v")
+        await asked(pilot, project)
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, ErrorModal), "the error")
         assert "pip install 'claif-tui[train]'" in screen_text(app)
 
@@ -501,6 +543,19 @@ async def test_the_dialog_says_at_the_field_what_is_wrong(
         assert "✗ no such folder" in screen_text(app) and app.screen is modal
         assert not field("path").display and not field("mode").display
         field("data").show(str(tmp_path))
+        assert not field("corpus").display and not field("whitening_dim").display
+        field("whitening").query_one(Picker).focus()
+        await pilot.press("right")
+        field("max_seq_length").focus_editor()
+        await until(pilot, lambda: "Tokens kept" in screen_text(app), "the explanation of the field")
+        await type_text(pilot, "2")
+        await pilot.press("ctrl+s")
+        assert "✗ a whole number from 3 on" in screen_text(app) and "✗ name a file" in screen_text(app)
+        field("max_seq_length").show("")
+        field("whitening").query_one(Picker).focus()
+        await pilot.press("right")
+        assert field("whitening_dim").display and not field("corpus").display
+        await pilot.press("right")
         field("tasks").show("")
         field("tasks").focus_editor()
         await type_text(pilot, "STS99")
@@ -546,12 +601,23 @@ def test_runs_with_a_best_checkpoint_are_offered_and_those_at_work_are_not(proje
 def test_the_command_understands_what_it_is_given(tmp_path: Path) -> None:
     from claif_tui.cli.commands.evaluate import command
 
-    wish = EvaluationWish(data=tmp_path, tasks="STS12", name="n", backbone="bert-base", supervision="human+ai")
+    wish = EvaluationWish(
+        data=tmp_path,
+        tasks="STS12",
+        pooling="avg_first_last",
+        max_seq_length=64,
+        precision="bf16",
+        whitening="/corpus.txt",
+        whitening_dim=256,
+        name="n",
+        backbone="bert-base",
+        supervision="human+ai",
+    )
     for given in (wish, EvaluationWish(data=tmp_path)):
         context: click.Context = command.make_context("evaluate", words(tmp_path, "-odd name", given))
         assert context.params["models"] == ("-odd name",) and context.params["as_json"] is True
-        for name in ("data", "tasks", "mode", "name", "backbone", "supervision"):
-            assert context.params[name] == getattr(given, name)
+        for name in context.params.keys() - {"models", "as_json", "project"}:
+            assert context.params[name] == getattr(given, name), name
 
 
 def test_the_end_of_an_evaluation_in_one_line() -> None:

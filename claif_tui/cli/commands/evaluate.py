@@ -46,7 +46,25 @@ SUPERVISION = ("none", "ai", "human", "human+ai")
     show_default=True,
     help="Protocol of the transfer tasks; papers report the full one.",
 )
-@click.option("--pooling", metavar="P", help="Another pooling than the model's own, as in cls_before_pooler.")
+@click.option(
+    "--pooling",
+    metavar="P",
+    help="Another pooling than the model's own: mean, cls, cls_before_pooler, avg_first_last, static_last, avg_top2.",
+)
+@click.option(
+    "--whitening",
+    metavar="CORPUS|target",
+    help="Whiten the vectors with the sentences of a file, or each STS task with its own (target).",
+)
+@click.option(
+    "--whitening-dim",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Dimensions that the whitening keeps.  [default: all]",
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep the whitened model as a folder."
+)
 @click.option("--max-seq-length", type=click.IntRange(3), metavar="N", help="Tokens kept of a text.")
 @click.option(
     "--precision",
@@ -90,6 +108,8 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
         diagnostics.note(f"There is no project in {folder.absolute()}: the result is printed and not kept.")
     if flags["name"] and len(models) > 1:
         raise UsageError("--name names one model, and several are given", "Evaluate them one by one.")
+    if flags["save"] and len(models) > 1:
+        raise UsageError("--save keeps one model, and several are given", "Evaluate them one by one.")
     from_api = {name: flags.pop(name) for name in embedding.OPTIONS}
     wish = EvaluationWish(**flags)
     keep = (lambda one: save(folder, one)) if keeps else None

@@ -32,6 +32,7 @@ from claif_tui.ui.screens.evaluate_table import (
 )
 from claif_tui.ui.screens.evaluate_text import details, plain_row, row_text
 from claif_tui.ui.widgets.row_list import RowList
+from engine.tasks import select
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,9 @@ class EvaluateScreen(ClaifScreen):
         "with: none, ai, human or both; scorer is bi (cosine of two vectors) or cross (both sentences at once).\n\n"
         "±95% is what the choice of test pairs alone leaves open; other seeds of a training run vary too. The ± in "
         "the papers' tables is something else (a difference between two rows) and is not shown.\n\n"
+        "space marks a row (●); d on another one shows the marked row less that one, task by task: the difference, its "
+        "95 % interval and p, from what both predicted for the same samples. Only like rows have one; against a row of "
+        "the papers no test is possible, as what it predicted is not known.\n\n"
         "v evaluates a model in a process of its own; you may go elsewhere meanwhile, and x stops it. What was scored "
         "by then is kept, and the next evaluation of that model adds to it. The vectors of an API's model are fetched "
         "first, after a question if that may cost money; what is fetched is stored for good and not asked for again."
@@ -72,7 +76,17 @@ class EvaluateScreen(ClaifScreen):
         ),
         Binding("T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS or transfer tasks"),
         Binding(
-            "c", "against", "Compare", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
+            "c", "against", "Versus", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
+        ),
+        Binding(
+            "d",
+            "difference",
+            "Diff",
+            id="evaluate.difference",
+            tooltip="The marked row less the row of the cursor, with p values",
+        ),
+        Binding(
+            "space", "mark", "Mark", show=False, id="evaluate.mark", tooltip="Mark a row for the difference"
         ),
         Binding("o", "export", "Export", id="evaluate.export", tooltip="Write these rows as md, csv or tex"),
         Binding(
@@ -169,6 +183,8 @@ class EvaluateScreen(ClaifScreen):
         parts += [f"backbone {self._view.backbone}"] if self._view.backbone else []
         parts += [f"by {_sort_name(self._view.sort)}"] if self._view.sort != AVERAGE else []
         parts += [f"Δ to {self._view.against}"] if self._view.against else []
+        marked = None if rows.marked is None else rows.row(rows.marked)
+        parts += [f"● {marked.entry.row.system}"] if marked is not None else []
         panel = self.query_one("#table-panel")
         panel.border_title = safe.line(" · ".join(parts))
         panel.border_subtitle = safe.line(_beyond(*rows.hidden))
@@ -224,6 +240,31 @@ class EvaluateScreen(ClaifScreen):
         chosen = "" if row.ours or row.id == self._view.against else row.id
         self._look_at(replace(self._view, against=chosen))
 
+    def action_mark(self) -> None:
+        """Mark the row of the cursor."""
+        self.query_one(ScoreTable).mark()
+        self._show_titles()
+
+    def action_difference(self) -> None:
+        """Show the difference of the marked row and that of the cursor."""
+        self.ask(self._difference, description="compare two results")
+
+    async def _difference(self) -> None:
+        from claif_tui.ui.dialogs import TextModal
+        from claif_tui.ui.screens.evaluate_difference import compare, text
+
+        await self.loaded()
+        rows = self.query_one(ScoreTable)
+        second = rows.current
+        first = None if rows.marked is None else rows.row(rows.marked)
+        if first is None or second is None or first.id == second.id:
+            self.shell.say("space marks a row; d on another one shows the difference of the two.")
+            return
+        found = await self.shell.background(partial(compare, self.folder, self._view.kind, first, second))
+        content, plain = text(found)
+        name = f"{first.entry.row.system} less {second.entry.row.system}"
+        await self.app.push_screen_wait(TextModal(name, content, plain=plain, what="the comparison", wide=True))
+
     def action_sort(self) -> None:
         """Choose the order of the rows."""
         self.ask(self._sort, description="sort")
@@ -256,7 +297,7 @@ class EvaluateScreen(ClaifScreen):
         self.ask(self._evaluate, description="evaluate a model")
 
     async def _evaluate(self) -> None:
-        from claif_tui.core.engine_child import require_train
+        from claif_tui.core.evaluating import require
         from claif_tui.ui.screens.evaluate_job import EvaluateJob
         from claif_tui.ui.screens.evaluate_wish import EvaluateModal, endpoints, offers
 
@@ -268,7 +309,6 @@ class EvaluateScreen(ClaifScreen):
         if self._job() is not None:
             self.shell.say("An evaluation is running: wait for it, or x stops it.", severity="warning")
             return
-        await self.shell.background(partial(require_train, "evaluating a model"))
         offered = await self.shell.background(partial(offers, folder))
         asked_at = await self.shell.background(endpoints)
         data = self._data or (self._table.data if self._table is not None else "")
@@ -276,6 +316,7 @@ class EvaluateScreen(ClaifScreen):
         if asked is None:
             return
         self._data = str(asked.wish.data)
+        await self.shell.background(partial(require, asked.model, select(asked.wish.tasks)))
         if asked.more and not await self._agreed(asked):
             return
         self.shell.jobs.start(EvaluateJob(folder, asked.model, asked.wish, asked.title, asked.more))

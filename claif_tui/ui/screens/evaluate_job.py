@@ -114,10 +114,12 @@ class EvaluateJob(Job):
 def words(project: Path, model: str, wish: EvaluationWish) -> list[str]:
     """Return the arguments of the command; what the wish leaves open is not named."""
     found = ["-P", str(project), "--json", "--data", str(wish.data), "--tasks", wish.tasks, "--mode", wish.mode]
-    for flag in ("name", "backbone", "supervision"):
-        value = getattr(wish, flag)
+    if wish.precision != EvaluationWish(data=wish.data).precision:
+        found += ["--precision", wish.precision]
+    for name in ("pooling", "max_seq_length", "whitening", "whitening_dim", "name", "backbone", "supervision"):
+        value = getattr(wish, name)
         if value is not None:
-            found += [f"--{flag}", value]
+            found += [f"--{name.replace('_', '-')}", str(value)]
     return [*found, "--", model]
 
 

@@ -18,6 +18,7 @@ from claif_tui.ui.widgets.row_list import RowList
 from claif_tui.ui.widgets.row_source import Cell, fit
 
 OURS = "◆ ours "
+MARKED, OURS_MARKED = "●      ", "● ours "
 _FACTS = frozenset({"backbone", "supervision", "scorer"})
 
 
@@ -48,6 +49,8 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         self._tasks: Sequence[str] = ()
         self._first = 0
         self._centred: int | None = None
+        self.marked: int | None = None
+        """The number of the row that was marked to be compared."""
         self._layout = layout((), 80)
 
     def fill(self, tasks: Sequence[str], lines: Sequence[Line]) -> None:
@@ -55,6 +58,11 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         self._tasks = tasks
         self._fit()
         self.show(array("q", [line.id for line in lines]), lines)
+
+    def mark(self) -> None:
+        """Mark the row of the cursor, or take its mark away."""
+        self.marked = None if self.marked == self.cursor_id else self.cursor_id
+        self.refresh()
 
     def jump(self, row_id: int) -> None:
         """Put the cursor on a row with its neighbours in sight; until it moves on, the row stays in the middle."""
@@ -114,7 +122,7 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         ours = row.entry.row.ours
         name = display_text(row.entry.row.system[:400], one_line=True)
         cells: list[Cell] = [
-            (OURS if ours else " " * MARK, "score-table--ours" if ours else ""),
+            (_sign(ours, marked=row.id == self.marked), "score-table--ours" if ours else ""),
             (fit(name, self._layout.name), "score-table--ours" if ours else ""),
             (" ", ""),
         ]
@@ -124,6 +132,12 @@ class ScoreTable(WorkerErrors, RowList[Line]):
                 (_placed(text, column), "score-table--fact" if column.key in _FACTS and not at_cursor else "")
             )
         return cells
+
+
+def _sign(ours: bool, *, marked: bool) -> str:
+    if marked:
+        return OURS_MARKED if ours else MARKED
+    return OURS if ours else " " * MARK
 
 
 def _placed(text: str, column: Column) -> str:

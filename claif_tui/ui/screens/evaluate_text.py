@@ -53,7 +53,7 @@ def details(line: Line, table: Table) -> tuple[safe.Content, str]:
     if line.evaluation is not None:
         one = line.evaluation
         rows += [f"model        {one.model}", f"data         {one.data}", f"made         {_when(one.made)}"]
-        rows += [f"{name:<13}{value}" for name, value in one.settings.items()]
+        rows += [f"{name:<12} {value}" for name, value in one.settings.items()]
         rows += [f"content      {one.identity[:16]}"]
     else:
         rows.append(f"source       {row.source}")

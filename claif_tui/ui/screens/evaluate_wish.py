@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -15,7 +15,7 @@ from textual.widgets import Footer, Static
 
 import engine.rundir as rundir
 from claif_tui.core.errors import UsageError
-from claif_tui.core.evaluating import EvaluationWish
+from claif_tui.core.evaluating import TARGET, EvaluationWish
 from claif_tui.core.provenance import API, VECTORS, is_api
 from claif_tui.core.reference import SUPERVISION
 from claif_tui.core.runs import RunRow, list_runs
@@ -25,6 +25,7 @@ from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.projects import as_folder
 from claif_tui.ui.widgets.fields import Field, FormInput, Picker
 from claif_tui.ui.widgets.paths import PathSuggester
+from engine.config import FIELDS
 from engine.errors import EngineError
 from engine.tasks import TASKS, select
 
@@ -42,6 +43,25 @@ _PATHS = {
     REMOTE: ("model name", "as in text-embedding-3-small"),
 }
 """What the second field is called, and what it may hold, by the choice in the first."""
+OWN, NONE, CORPUS = "the model's own", "none", "a corpus"
+ABOUT = {
+    "model": "A run's best checkpoint, the packaged encoder, a folder, a file of vectors, or an API's model.",
+    "path": "▸ completes the path.",
+    "endpoint": "Where the model runs: a profile of Settings. By name: OpenAI's, or the one that has the model.",
+    "budget": "A cap on all that is ever spent on this model's vectors, in every project.",
+    "data": "SentEval's layout; claif-tui data check DIR says what is there. ▸ completes the path.",
+    "tasks": "sts (seconds to minutes), transfer (minutes to an hour on a CPU), all, or names.",
+    "mode": "Papers report full; fast is for a first look and has no average.",
+    "pooling": "How token states become a vector. Change it for untrained baselines, as avg_first_last.",
+    "max_seq_length": "Tokens kept of a sentence. Empty: as the model has it.",
+    "precision": "Arithmetic of the encoder. bf16 and fp16 are faster on some machines and move figures a little.",
+    "whitening": "Makes the dimensions of the vectors alike, without training: by a corpus, or by the test sentences.",
+    "corpus": "Sentences to take the statistics from: any file that training reads, as NLI. ▸ completes the path.",
+    "whitening_dim": "Dimensions kept, as 256. Empty: all.",
+    "name": "What the row is called. Empty: the run's or the folder's name, and how it was used.",
+    "backbone": "Decides what the row is compared with. State it where it cannot be known.",
+    "supervision": "Decides what the row is compared with. State it where it cannot be known.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,31 +142,44 @@ class EvaluateModal(ClaifModal[Asked | None]):
             yield Field("data", "data", placeholder="folder of the evaluation data, in SentEval's layout")
             yield Field("tasks", "tasks", placeholder="sts, transfer, all, or as in STS12,MR")
             yield Field("mode", "transfer mode", options=("full", "fast"))
+            yield Field("pooling", "pooling", options=(OWN, *FIELDS["pooling"].choices))
+            yield Field("max_seq_length", "max length", placeholder="the model's own")
+            yield Field("precision", "precision", options=FIELDS["precision"].choices)
+            yield Field("whitening", "whitening", options=(NONE, CORPUS, TARGET))
+            yield Field("corpus", "corpus", placeholder="a file of sentences")
+            yield Field("whitening_dim", "dimensions", placeholder="all")
             yield Field("name", "name", placeholder="the run's or the folder's")
             yield Field("backbone", "backbone", placeholder="as known; else as in bert-base")
             yield Field("supervision", "supervision", options=(AS_KNOWN, *SUPERVISION))
             yield Static("", classes="problem", id="evaluate-problem", markup=False)
-            hint = "◂ ▸ choose, ▸ completes a path, ctrl+s starts. Backbone and supervision decide what is compared."
-            yield Static(safe.line(hint), classes="hint")
+            yield Static("", classes="hint", id="evaluate-about", markup=False)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin with the newest run, or the packaged encoder, and the data of last time."""
         values = {"data": self._data, "tasks": "sts", "mode": "full", "supervision": AS_KNOWN}
         values |= {"model": next(iter(self._offers)), "endpoint": BY_NAME}
+        values |= {"pooling": OWN, "precision": "fp32", "whitening": NONE}
         for key, value in values.items():
             self._field(key).show(safe.editable(value))
         self._field("data").query_one(FormInput).suggester = PathSuggester(folders=True)
-        self._field("path").query_one(FormInput).suggester = PathSuggester()
+        for key in ("path", "corpus"):
+            self._field(key).query_one(FormInput).suggester = PathSuggester()
         self._follow()
         self._field("model").query_one(Picker).focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Explain the field that has the focus."""
+        field = next((node for node in event.widget.ancestors_with_self if isinstance(node, Field)), None)
+        if field is not None:
+            self.query_one("#evaluate-about", Static).update(safe.line(ABOUT[field.key]))
 
     @on(Field.Edited)
     def _edited(self, event: Field.Edited) -> None:
         event.stop()
         event.field.problem("")
         self.query_one("#evaluate-problem", Static).update(safe.line(""))
-        if event.key in ("model", "tasks"):
+        if event.key in ("model", "tasks", "whitening"):
             self._follow()
 
     def _follow(self) -> None:
@@ -162,11 +195,16 @@ class EvaluateModal(ClaifModal[Asked | None]):
             chosen = select(self._field("tasks").text)
         except EngineError:
             chosen = ()
+        for key in ("pooling", "max_seq_length", "precision"):
+            self._field(key).display = kind not in (FILE, REMOTE)
+        self._field("corpus").display = self._text("whitening") == CORPUS
+        self._field("whitening_dim").display = self._text("whitening") != NONE
         self._field("mode").display = any(TASKS[task].kind == "transfer" for task in chosen)
 
     def action_start(self) -> None:
         """Take the choices, or say at the field what is wrong with it."""
-        problems = {key: said for key in ("path", "budget", "data", "tasks") if (said := self._problem(key))}
+        checked = ("path", "budget", "data", "tasks", "max_seq_length", "whitening", "corpus", "whitening_dim")
+        problems = {key: said for key in checked if self._field(key).display and (said := self._problem(key))}
         for key, said in problems.items():
             self._field(key).problem(said)
         if problems:
@@ -177,6 +215,11 @@ class EvaluateModal(ClaifModal[Asked | None]):
             data=as_folder(self._text("data")),
             tasks=self._text("tasks"),
             mode=self._text("mode"),
+            pooling=None if self._shown("pooling") in ("", OWN) else self._text("pooling"),
+            max_seq_length=int(self._shown("max_seq_length") or 0) or None,
+            precision=self._shown("precision") or "fp32",
+            whitening=self._whitening(),
+            whitening_dim=int(self._shown("whitening_dim") or 0) or None,
             name=self._text("name") or None,
             backbone=self._text("backbone") or None,
             supervision=None if self._text("supervision") == AS_KNOWN else self._text("supervision"),
@@ -192,6 +235,10 @@ class EvaluateModal(ClaifModal[Asked | None]):
         text = self._text("budget")
         value = parse(setting_of("budget"), text)
         return value if isinstance(value, float) else None
+
+    def _whitening(self) -> str | None:
+        chosen = self._text("whitening")
+        return None if chosen == NONE else TARGET if chosen == TARGET else str(as_folder(self._text("corpus")))
 
     def _model(self) -> tuple[str, str]:
         offer = self._offers.get(self._field("model").text)
@@ -223,6 +270,14 @@ class EvaluateModal(ClaifModal[Asked | None]):
             except UsageError:
                 return "dollars, 0 or more, or nothing"
             return ""
+        if key in ("max_seq_length", "whitening_dim"):
+            least = 3 if key == "max_seq_length" else 1
+            good = not text or (text.isascii() and text.isdigit() and int(text) >= least)
+            return "" if good else f"a whole number from {least} on, or nothing"
+        if key == "whitening":
+            return "vectors alone are whitened with target only" if text == CORPUS and self._bare else ""
+        if key == "corpus":
+            return "" if text and as_folder(text).exists() else "no such file" if text else "name a file"
         if key == "data":
             if not text:
                 return "name the folder of the evaluation data"
@@ -241,6 +296,15 @@ class EvaluateModal(ClaifModal[Asked | None]):
             return "name a folder, or a model of the hub"
         named = not text.startswith(("/", "~", ".")) and text.count("/") <= 1
         return "" if named or as_folder(text).is_dir() else "no such folder"
+
+    @property
+    def _bare(self) -> bool:
+        """Whether there are vectors and no encoder."""
+        return self._field("model").text in (FILE, REMOTE)
+
+    def _shown(self, key: str) -> str:
+        """What stands in a field that is used; nothing of one that is hidden."""
+        return self._text(key) if self._field(key).display else ""
 
     def _text(self, key: str) -> str:
         return self._field(key).text.strip()
