@@ -13,14 +13,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from engine import rundir
 from engine.config import TrainConfig
 from engine.errors import EngineError, RunError
 from engine.events import Heartbeat
-from engine.rundir import Run
+from engine.rundir import Launcher, Run
 
+SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -29,7 +30,7 @@ def train(args: argparse.Namespace) -> int:
     signals = Signals()
     try:
         config = rundir.read_config(args.run)
-        run = rundir.claim(args.run, config, resume=args.resume)
+        run = rundir.claim(args.run, config, cast(Launcher, config.launcher), resume=args.resume)
     except EngineError as error:
         return _refused(error)
     with run.events, Heartbeat(run.events):
@@ -53,12 +54,17 @@ def _train(run: Run, config: TrainConfig, signals: Signals) -> int:
 
 
 class Signals:
-    """SIGTERM and SIGINT as a wish to save and end; the first one counts."""
+    """SIGTERM, SIGINT, and what schedulers send before they take a node back, as a wish to save and end.
+
+    The first one counts.
+    """
 
     def __init__(self) -> None:
         self._number = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *SCHEDULERS):
             signal.signal(number, self._note)
+        # A job blocks them until there is somebody to take them: by default they end a process at once.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SCHEDULERS)
 
     def came(self) -> bool:
         """Whether one was there."""

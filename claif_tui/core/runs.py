@@ -13,18 +13,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import engine.rundir as rundir
+from claif_tui.core import slurm, slurm_queue
 from claif_tui.core.engine_child import environment
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.run_progress import Follower as Follower
 from claif_tui.core.run_progress import Progress as Progress
 from claif_tui.core.run_progress import Score as Score
-from engine.config import TrainConfig, resolved
+from engine.config import DEFAULTS, FIELDS, WHERE, TrainConfig, from_mapping, resolved, to_mapping
 from engine.errors import EngineError, RunError, nearest
 from engine.events import ENDS, Event, ends_of
 from engine.rundir import RunInfo, State, Stop
@@ -34,6 +35,12 @@ START_SECONDS = 60.0
 """How long a new process may take to claim its directory, which it does before it loads anything large."""
 TRAIN = (sys.executable, "-P", "-m", "engine", "train")
 """Followed by ``--run DIR`` and, for a resumed run, ``--resume``. -P: what lies in the user's folder is not ours."""
+
+NOWHERE_ELSE: Mapping[str, object] = {}
+LIVE: frozenset[State] = frozenset({"waiting", "running", "stopping"})
+"""States in which something is still to come without anybody's doing."""
+RESUMABLE: frozenset[State] = frozenset({"stopped", "failed", "dead"})
+Stopped = Stop | Literal["cancelled"]
 
 _LOG_TAIL = 8192
 
@@ -153,8 +160,11 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
             raise UsageError("there is no training data: data is empty", "Name a snapshot or a file (--data).")
         path, config = _prepared(project, config)
         try:
-            _start(project, path, after=0)
-        except EngineError:
+            if config.launcher == "slurm":
+                slurm.submit(path, config, command(path))
+            else:
+                _start(project, path, after=0)
+        except (EngineError, ClaifError):
             if rundir.read_info(path) is None:
                 _remove_prepared(path)
             raise
@@ -162,26 +172,80 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
 
 
 def resume(project: Path, name: str) -> None:
-    """Go on with a run that stopped, failed or died, in a process of its own; returns once it has the directory."""
+    """Go on with a run that stopped, failed or died; returns once its process has the directory, or its job waits."""
     resume_at(find(project, name), project)
 
 
-def resume_at(path: Path, project: Path | None = None) -> None:
-    """The same for a run directory that need not lie in a project."""
+def resume_at(path: Path, project: Path | None = None, *, where: Mapping[str, object] = NOWHERE_ELSE) -> None:
+    """The same for a run directory that need not lie in a project; ``where`` changes settings of where it runs."""
     with told():
+        how = slurm_queue.condition(path)
+        if how.state == "waiting":
+            raise UsageError(
+                f"{path.name} cannot be resumed: {how.why}", "It begins by itself; or stop it first."
+            )
+        config = rundir.read_config(path)
+        if where and how.state in RESUMABLE:
+            config = relaunched(config, where)
+            rundir.reconfigure(path, config)
         before = rundir.read_info(path)
-        _start(project or path.parent, path, after=0 if before is None else before.incarnation)
+        if how.state == "dead" and before is not None and rundir.liveness(path) != "dead":
+            rundir.declare_gone(path, how.why)
+        if config.launcher != "slurm":
+            _start(project or path.parent, path, after=0 if before is None else before.incarnation)
+        elif how.state in RESUMABLE:
+            slurm.submit(path, config, command(path))
+        else:
+            raise RunError(f"{path.name} cannot be resumed: {how.state} ({how.why})", _not_yet(how.state, path))
 
 
-def stop(project: Path, name: str, *, force: bool = False) -> Stop:
-    """Ask a run to save and end (``force``: kill it); returns what could be done, see ``engine.rundir``."""
+def _not_yet(state: State, path: Path) -> str:
+    if state == "unknown":
+        return f"If you know that its job is gone: claif-tui runs stop --gone {path}"
+    return "Start a new run for other settings." if state == "finished" else "Stop it first, or follow it."
+
+
+def relaunched(config: TrainConfig, where: Mapping[str, object]) -> TrainConfig:
+    """Return the settings with others of where the run goes; what the new launcher does not use is left out."""
+    launcher = where.get("launcher", config.launcher)
+    kept = {name: DEFAULTS[name] for name in WHERE if launcher not in (FIELDS[name].launchers or (launcher,))}
+    return from_mapping({**to_mapping(config), **kept, **where})
+
+
+def stop(project: Path, name: str, *, force: bool = False) -> Stopped:
+    """Ask a run to save and end (``force``: kill it); returns what could be done."""
     return stop_at(find(project, name), force=force)
 
 
-def stop_at(path: Path, *, force: bool = False) -> Stop:
-    """The same for a run directory that need not lie in a project."""
+def stop_at(path: Path, *, force: bool = False) -> Stopped:
+    """The same for a run directory that need not lie in a project.
+
+    "cancelled": its job was taken out of the queue (``force``: killed by Slurm); the others as in ``engine.rundir``.
+    """
     with told():
+        how = slurm_queue.condition(path)
+        if how.state == "waiting" or (force and slurm_queue.submitted(path) and not rundir.lives_here(path)):
+            rundir.wish(path)  # first: a job that begins this moment finds it
+            return "cancelled" if slurm.cancel(path, force=force) else "asked"
+        if how.state in RESUMABLE:
+            return "over"
         return rundir.request_stop(path, force=force)
+
+
+def declare_gone(path: Path) -> None:
+    """Take the user's word that a run of unknown state is gone: it is dead from then on, and may be resumed."""
+    with told():
+        how = slurm_queue.condition(path)
+        if how.state != "unknown":
+            raise UsageError(
+                f"{path.name} is {how.state} ({how.why}): --gone is for a run of which nothing is known",
+                "Go on with it: claif-tui train --resume"
+                if how.state in RESUMABLE
+                else "Stop it without --gone.",
+            )
+        if rundir.read_info(path) is None:
+            raise UsageError(f"{path.name} never began ({how.why})", "Delete its folder and start it anew.")
+        rundir.declare_gone(path, "its user says that it is gone")
 
 
 def import_run(project: Path, source: Path, name: str = "") -> str:
@@ -191,8 +255,8 @@ def import_run(project: Path, source: Path, name: str = "") -> str:
     """
     with told():
         rundir.read_config(source)
-        state = rundir.condition(source)
-    if state.state in ("running", "stopping"):
+        state = slurm_queue.condition(source)
+    if state.state in LIVE:
         raise UsageError(f"{source} is {state.state} ({state.why})", "Import it once it has ended.")
     name = name or source.resolve().name
     target = project / FOLDER / name
@@ -235,7 +299,7 @@ def log_tail(path: Path) -> str:
 
 def row_of(path: Path) -> RunRow:
     """Return the line of one run directory, whatever state it is in."""
-    how = rundir.condition(path)
+    how = slurm_queue.condition(path)
     row = RunRow(path.name, path, how.state, how.why)
     # Each part that reads adds what it tells; the state already says what does not.
     for add in (_with_config, _with_info, _with_metrics, _with_events):
@@ -251,9 +315,12 @@ def _with_config(row: RunRow) -> RunRow:
 
 def _with_info(row: RunRow) -> RunRow:
     info = rundir.read_info(row.path)
-    if info is None:
+    if info is not None:
+        row = replace(row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job)
+    job = slurm_queue.submitted(row.path)
+    if job is None:
         return row
-    return replace(row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job)
+    return replace(row, begun=row.begun or job.submitted, launcher="slurm", job=job.job)
 
 
 def _with_metrics(row: RunRow) -> RunRow:
@@ -309,14 +376,19 @@ def _prepared(project: Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
             return path, named
 
 
+def command(path: Path) -> list[str]:
+    """What runs a run on the machine that it is on; ``--resume`` goes after it."""
+    return [*TRAIN, "--run", str(path.absolute())]
+
+
 def _start(project: Path, path: Path, *, after: int) -> None:
     """Start the process and wait until it has claimed the directory for a turn later than ``after``."""
-    command = [*TRAIN, "--run", str(path.absolute()), *(["--resume"] if after else [])]
+    words = [*command(path), *(["--resume"] if after else [])]
     log_before = _size(path / rundir.LOG)
     try:
         with (path / rundir.LOG).open("ab") as log:
             child = subprocess.Popen(
-                command,
+                words,
                 cwd=project,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
@@ -366,6 +438,7 @@ def _remove_prepared(path: Path) -> None:
     with contextlib.suppress(OSError):
         (path / rundir.LOG).unlink(missing_ok=True)
         (path / rundir.CONFIG).unlink(missing_ok=True)
+        shutil.rmtree(path / rundir.SLURM, ignore_errors=True)
         path.rmdir()
 
 

@@ -10,6 +10,7 @@ import click
 
 from claif_tui.cli import following, output
 from claif_tui.cli.shared import json_option, project_folder, project_option
+from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.runs import RunDetail, RunRow
@@ -84,13 +85,25 @@ def import_(source: Path, name: str, as_json: bool, project: Path | None) -> Non
 @command.command("stop")
 @click.argument("name", metavar="NAME|DIR")
 @click.option("--force", is_flag=True, help="Kill it: what came after the last checkpoint is lost.")
+@click.option("--gone", is_flag=True, help="You know that an unknown run is gone: it may be resumed then.")
 @json_option
 @project_option
-def stop(name: str, force: bool, as_json: bool, project: Path | None) -> None:
-    """Ask a run to save and end, on whatever host it is."""
-    from claif_tui.core.runs import stop_at
+def stop(name: str, force: bool, gone: bool, as_json: bool, project: Path | None) -> None:
+    """Ask a run to save and end, on whatever host it is; a job that waits leaves the queue."""
+    from claif_tui.core.runs import declare_gone, stop_at
 
     path = following.locate(project_folder(project), name)
+    if gone:
+        if force:
+            raise UsageError("--force and --gone do not go together", "A run that is gone cannot be killed.")
+        declare_gone(path)
+        if as_json:
+            output.document({"name": path.name, "path": str(path), "stop": "gone"})
+        else:
+            output.line(
+                f"{path.name} is dead by your word. Go on with it: claif-tui train --resume --out {path}"
+            )
+        return
     done = stop_at(path, force=force)
     if as_json:
         output.document({"name": path.name, "path": str(path), "stop": done})
@@ -98,6 +111,7 @@ def stop(name: str, force: bool, as_json: bool, project: Path | None) -> None:
     said = {
         "signalled": "was killed" if force else "was told to save and end",
         "asked": "will find the wish to end beside its files, wherever it runs",
+        "cancelled": "was killed by Slurm" if force else "left the queue of Slurm",
         "over": "is over already: there was nothing to stop",
     }
     output.line(f"{path.name} {said[done]}")
@@ -122,16 +136,19 @@ def _document(detail: RunDetail) -> dict[str, object]:
 
 
 def _describe(detail: RunDetail) -> None:
+    from claif_tui.core.runs import LIVE, RESUMABLE
+
     row, progress, config = detail.row, detail.progress, detail.config
     facts = [
         ("run", row.name),
         ("path", row.path),
         ("state", f"{row.state} ({row.why})"),
-        ("begun", f"{_time(row.begun)} on {row.host}"),
+        ("begun", f"{_time(row.begun)} on {row.host}") if row.host else ("submitted", _time(row.begun)),
+        *([("job", f"{row.job} of Slurm")] if row.job else []),
         ("system", row.system),
         ("model", row.model),
         ("data", f"{config.data}, {progress.rows:,} rows"),
-        ("device", f"{progress.device}, {config.precision}"),
+        ("device", ", ".join(filter(None, (progress.device, config.precision)))),
         ("steps", _steps(row)),
         ("best dev", _best(row) or "none yet"),
     ]
@@ -144,10 +161,12 @@ def _describe(detail: RunDetail) -> None:
         output.line(progress.message)
     for line in detail.log.splitlines()[-10:]:
         output.line(f"  {line}")
-    if row.state in ("stopped", "failed", "dead"):
+    if row.state in RESUMABLE:
         output.line(f"Go on with it: claif-tui train --resume --out {row.path}")
-    elif row.state in ("running", "stopping"):
+    elif row.state in LIVE:
         output.line(f"Follow it: {following.again(row.path)}")
+    elif row.state == "unknown" and row.begun:
+        output.line(f"If you know that it is gone: claif-tui runs stop --gone {row.path}")
 
 
 def _steps(row: RunRow) -> str:

@@ -16,7 +16,7 @@ import engine.rundir as rundir
 from claif_tui.core.evaluating import EvaluationWish
 from claif_tui.core.provenance import VECTORS
 from claif_tui.core.reference import SUPERVISION
-from claif_tui.core.runs import RunRow, list_runs
+from claif_tui.core.runs import LIVE, RunRow, list_runs
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.projects import as_folder
@@ -55,7 +55,7 @@ def offers(project: Path) -> list[Offer]:
 
 def _has_best(row: RunRow) -> bool:
     """Whether a run has ended and left a checkpoint; one that is at work would put another in its place meanwhile."""
-    return row.state not in ("running", "stopping") and (row.path / rundir.CHECKPOINTS / "best").is_dir()
+    return row.state not in LIVE and (row.path / rundir.CHECKPOINTS / "best").is_dir()
 
 
 def _offer(row: RunRow) -> Offer:

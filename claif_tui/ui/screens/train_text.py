@@ -14,6 +14,7 @@ from claif_tui.ui.screens.train_state import LogLine, View
 from claif_tui.ui.widgets.row_source import fit
 
 STATES: dict[str, tuple[str, str]] = {
+    "waiting": ("◷", "$text-warning"),
     "running": ("▶", "$text-success"),
     "stopping": ("■", "$text-warning"),
     "finished": ("✓", "$text-success"),
@@ -24,6 +25,7 @@ STATES: dict[str, tuple[str, str]] = {
 }
 """Glyph and colour of each state of a run; the word is the state itself."""
 NEXT: dict[str, str] = {
+    "waiting": "x takes it out of the queue",
     "running": "x stops and saves",
     "stopping": "it saves, then ends",
     "finished": "8 evaluates it",
@@ -173,7 +175,7 @@ def _closing(row: RunRow, view: View | None) -> list[safe.Part]:
     parts: list[safe.Part] = []
     if row.state == "failed":
         parts.append(safe.line(view.message if view is not None and view.message else row.why, "$text-error"))
-    elif row.state in ("dead", "unknown"):
+    elif row.state in ("dead", "unknown") or (row.state == "waiting" and view is not None and view.total):
         parts.append(safe.line(row.why, "$text-warning"))
     if key := NEXT[row.state]:
         parts.append((key, "bold $text-primary"))
