@@ -74,7 +74,7 @@ class Field:
         if self.kind == "names":
             return "a list of names out of " + ", ".join(self.choices)
         if self.kind == "lines":
-            return "a list of lines of text without control characters"
+            return "lines of text without control characters; typed as one, they are separated by ;"
         words = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(
             self.kind, "one line of text without control characters"
         )
@@ -333,10 +333,10 @@ def check(field: Field, value: object) -> Value:
 
 
 def parse(field: Field, text: str) -> Value:
-    """Return what a user typed as a value of ``field``; names are separated by commas, a typed line is one line."""
+    """Return what a user typed as a value of ``field``; names are separated by commas, lines by ;."""
     text = text.strip()
     if field.kind == "lines":
-        return check(field, [text] if text else [])
+        return check(field, [line.strip() for line in text.split(";") if line.strip()])
     if field.kind == "bool":
         return check(field, _WORDS.get(text.lower(), text))
     if field.kind == "names":

@@ -184,24 +184,27 @@ def resume_at(path: Path, project: Path | None = None, *, where: Mapping[str, ob
             raise UsageError(
                 f"{path.name} cannot be resumed: {how.why}", "It begins by itself; or stop it first."
             )
-        config = rundir.read_config(path)
+        config, before = rundir.read_config(path), rundir.read_info(path)
+        unsure = config.launcher == "slurm" or (before is not None and how.state == "unknown")
+        if how.state not in RESUMABLE and unsure:
+            raise RunError(f"{path.name} cannot be resumed: {how.state} ({how.why})", _not_yet(how.state, path))
         if where and how.state in RESUMABLE:
             config = relaunched(config, where)
             rundir.reconfigure(path, config)
-        before = rundir.read_info(path)
         if how.state == "dead" and before is not None and rundir.liveness(path) != "dead":
             rundir.declare_gone(path, how.why)
         if config.launcher != "slurm":
             _start(project or path.parent, path, after=0 if before is None else before.incarnation)
-        elif how.state in RESUMABLE:
-            slurm.submit(path, config, command(path))
         else:
-            raise RunError(f"{path.name} cannot be resumed: {how.state} ({how.why})", _not_yet(how.state, path))
+            slurm.submit(path, config, command(path))
 
 
 def _not_yet(state: State, path: Path) -> str:
     if state == "unknown":
-        return f"If you know that its job is gone: claif-tui runs stop --gone {path}"
+        return (
+            "A run that may be alive is never taken over. If you know that it is gone: "
+            f"claif-tui runs stop --gone {path}"
+        )
     return "Start a new run for other settings." if state == "finished" else "Stop it first, or follow it."
 
 

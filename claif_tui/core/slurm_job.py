@@ -23,6 +23,7 @@ from engine.events import ends_of
 
 TOLD_TO_SAVE = (signal.SIGUSR1, signal.SIGUSR2)
 """What Slurm sends before a time limit or a preemption, as submitit (USR2) or its administrators (USR1) have it."""
+EARLY_SECONDS = 65.0
 
 
 class TrainingJob:
@@ -116,8 +117,9 @@ class _Turn:
         told_to_save = set(self._came) & set(TOLD_TO_SAVE)
         if not told_to_save and self._cancelled():
             return code
-        took = time.monotonic() - self._begun
-        if self._step() <= before and took > 0.8 * self._seconds:
+        # Slurm may send the signal before a time limit a minute early.
+        limit = time.monotonic() - self._begun > self._seconds - EARLY_SECONDS
+        if limit and self._step() <= before:
             rundir.tell_after(
                 self._path,
                 "failed",
@@ -126,7 +128,6 @@ class _Turn:
                 hint="Raise slurm_time, then resume the run.",
             )
             return 1
-        limit = took > 0.8 * self._seconds
         why = "its time limit came near" if limit else "Slurm took its node back"
         message = f"job {self._number} went back into the queue: {why}"
         begun = rundir.read_info(self._path) is not None
