@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +17,13 @@ from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.runs import Follower
 from engine import rundir
 from engine.config import preset
-from engine.events import EventWriter
+from engine.events import EventWriter, all_events
 from tests.core.slurm_commands import Slurm, installed
-from tests.core.train_child import WAITS
+from tests.core.train_child import PREEMPTED, WAITS
 
 pytest.importorskip("submitit", reason="needs the slurm extra")
 
+ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = (sys.executable, "-P", "-m", "tests.core.train_child")
 
 
@@ -79,36 +81,21 @@ def elsewhere(path: Path, *, began: float = 0.0) -> EventWriter:
     return run.events
 
 
-@pytest.mark.timeout(300)
-def test_a_job_whose_node_is_taken_waits_again_and_goes_on_as_if_nothing_had_been(
-    tmp_path: Path, project: Path, commands: Slurm, monkeypatch: pytest.MonkeyPatch
+def test_a_job_whose_node_is_taken_waits_again_and_goes_on(
+    project: Path, commands: Slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("torch", reason="needs the train extra")
-    from tests.engine import tiny_models, training_helpers
-
-    config = training_helpers.settings(
-        tmp_path, tiny_models.bert(tmp_path / "bert"), epochs=3, lr=1e-3, dropout=0.2, launcher="slurm"
-    )
-    unbroken = training_helpers.run(tmp_path / "unbroken", config)
     monkeypatch.setattr(slurm, "CLUSTER", "local")
-    # Before its sixth step the process lets the job have the signal of a preemption; it comes by there once.
-    train = (sys.executable, "-P", "-m", "tests.engine.training_child", "preempt", "5")
-    monkeypatch.setattr(runs, "TRAIN", train)
-    path = runs.launch(project, config, base=project)
-    follow(path, lambda follower: follower.progress.ended in ("finished", "failed"))
-    found = training_helpers.events(path)
-    told = [
-        kind for kind in training_helpers.kinds(found) if kind in ("started", "stopped", "queued", "finished")
-    ]
+    path = submit(project, PREEMPTED)
+    progress = follow(path, lambda follower: follower.progress.ended in ("finished", "failed")).progress
+    found = list(all_events(path / rundir.EVENTS))
+    told = [event["kind"] for event in found if event["kind"] not in ("step", "eval")]
     assert told == ["started", "stopped", "queued", "started", "finished"]
     [queued] = [event for event in found if event["kind"] == "queued"]
-    job = slurm_queue.submitted(path)
-    info = rundir.read_info(path)
+    job, info = slurm_queue.submitted(path), rundir.read_info(path)
     assert job is not None and info is not None
     assert queued["message"] == f"job {job.job} went back into the queue: Slurm took its node back"
     assert (info.launcher, info.job, info.incarnation) == ("slurm", job.job, 2)
-    assert training_helpers.losses(found) == training_helpers.losses(unbroken)
-    assert training_helpers.scores(found) == training_helpers.scores(unbroken)
+    assert progress.losses == [(step, 1 / step) for step in range(1, 11)]
     assert state(path)[0] == "finished"
 
 
@@ -289,3 +276,14 @@ def test_a_run_of_a_cluster_goes_on_as_a_process_of_this_machine(project: Path, 
         240,
         "local",
     )
+
+
+def test_a_signal_that_came_before_the_engine_could_take_it_is_not_lost() -> None:
+    code = (
+        "import os, signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2}); os.kill(os.getpid(), signal.SIGUSR2)\n"
+        "from engine.verbs import Signals\n"
+        "signals = Signals(); print(signals.came(), signals.exit_code - signal.SIGUSR2)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True 128\n"

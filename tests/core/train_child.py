@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import cast
 
 from engine import rundir
-from engine.rundir import Run
+from engine.rundir import Launcher, Run
 
-REFUSES, SILENT, FINISHES, WAITS, FAILS = range(5)
+REFUSES, SILENT, FINISHES, WAITS, FAILS, PREEMPTED = range(6)
 
 
 def go_on(run: Run, first: int, last: int) -> None:
@@ -38,14 +39,16 @@ def main(path: Path, resume: bool) -> int:
             sys.stderr.write("looking at the data\nd.jsonl: line 7: no score\n")
         return 2
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    run = rundir.claim(path, config, resume=resume)
+    run = rundir.claim(path, config, cast(Launcher, config.launcher), resume=resume)
     run.describe(keys=[name for name in os.environ if name.endswith("_API_KEY")], cwd=str(Path.cwd()))
     go_on(run, 5 if resume else 1, 10 if resume else 6)
     sys.stderr.write(f"turn {run.info.incarnation}\n")
     if config.seed == FAILS:
         run.events.write("failed", type="ValueError", message="a loss is not a number", hint="Lower lr.")
         return 1
-    if config.seed == WAITS and not resume:
+    if config.seed == PREEMPTED and not resume:
+        os.kill(os.getppid(), signal.SIGUSR2)  # the job that this process belongs to
+    if config.seed in (WAITS, PREEMPTED) and not resume:
         signal.sigwait({signal.SIGTERM})
         run.events.write("stopped", step=6)
         return 0

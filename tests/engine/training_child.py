@@ -1,7 +1,7 @@
 """``python -m engine train`` to which something happens: ``… training_child WHAT STEP RUN [--resume]``.
 
-WHAT is ``kill`` (SIGKILL), ``term`` (SIGTERM), ``full`` (no file may grow beyond 50 kB from then on) or ``preempt``
-(the job that it belongs to, its parent, gets SIGUSR2). A state is kept after every step.
+WHAT is ``kill`` (SIGKILL), ``term`` (SIGTERM) or ``full`` (no file may grow beyond 50 kB from then on). A state is kept
+after every step.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ def happen(what: str) -> None:
     """Let it happen to this process."""
     if what == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
-    elif what == "preempt":
-        os.kill(os.getppid(), signal.SIGUSR2)
     else:
         os.kill(os.getpid(), signal.SIGKILL if what == "kill" else signal.SIGTERM)
 
 
-def main(what: str, at: int, *words: str) -> int:
+def main(what: str, at: int, run: str, *flags: str) -> int:
     trainer.SAVE_SECONDS, trainer.SAVE_SHARE = 0.0, 1e9
     own = trainer.Trainer._step
 
@@ -46,7 +44,7 @@ def main(what: str, at: int, *words: str) -> int:
         own(self, step, batch)
 
     trainer.Trainer._step = before  # type: ignore[method-assign]
-    sys.argv = ["engine", "train", *(() if "--run" in words else ("--run",)), *words]
+    sys.argv = ["engine", "train", "--run", run, *flags]
     return engine_main.main()
 
 
