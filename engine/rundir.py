@@ -206,7 +206,7 @@ def request_stop(path: Path, *, force: bool = False) -> Stop:
         return "over"
     unwritten = None
     try:
-        wish(path)
+        wishes.wish(path, info.incarnation)
     except RunError as error:  # a full disk must not keep a run from being stopped
         unwritten = error
     if _signal(info, signal.SIGKILL if force else signal.SIGTERM):
@@ -237,9 +237,9 @@ def declare_gone(path: Path, why: str) -> None:
         raise RunError(f"{path} was never taken by a process", "There is nothing to declare gone.")
     if _alive_here(info):
         raise RunError(f"{path} is not gone: process {info.pid} runs on this machine", "Stop it instead.")
-    state = _judge(path, info, time.time()).state
-    if state in ENDS:
-        raise RunError(f"{path} is over: {state}", "There is nothing to declare gone.")
+    last = last_event(path / EVENTS)
+    if last is not None and last["seq"] >= info.first_seq and last["kind"] in ENDS:
+        raise RunError(f"{path} is over: {last['kind']}", "There is nothing to declare gone.")
     wishes.say_gone(path, info.incarnation, _told(path), why)
 
 
@@ -260,10 +260,7 @@ def tell_after(path: Path, kind: Literal["queued", "stopped", "failed"], **field
 def reconfigure(path: Path, config: TrainConfig) -> None:
     """Replace the settings of a run that is over by ones that differ in nothing its numbers depend on."""
     _unchanged(path, config)
-    try:
-        write_bytes(path / CONFIG, settings.to_json(config).encode())
-    except OSError as error:
-        raise trouble(path, error) from error
+    write_json(path / CONFIG, settings.to_mapping(config))
 
 
 # Taking a directory
@@ -391,12 +388,12 @@ def _judge(path: Path, info: RunInfo, now: float) -> Condition:
         last = None  # of an earlier turn: it says nothing about this one
     if last is not None and last["kind"] in ENDS:
         return Condition(last["kind"], f"its last event, number {last['seq']:,}")
+    if not _alive_here(info) and (said := wishes.said_gone(path, info.incarnation, _told(path))):
+        return Condition("dead", said)
     if last is not None and last["kind"] == "queued":
         if stop_asked(path):
             return Condition("stopped", "told to end while it waited in the queue")
         return Condition("waiting", str(last.get("message", "")))
-    if not _alive_here(info) and (said := wishes.said_gone(path, info.incarnation, _told(path))):
-        return Condition("dead", said)
     alive, why = _alive(info, last, now)
     if alive is None:
         return Condition("unknown", why)

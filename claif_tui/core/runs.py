@@ -27,7 +27,7 @@ from claif_tui.core.run_progress import Progress as Progress
 from claif_tui.core.run_progress import Score as Score
 from engine.config import DEFAULTS, FIELDS, WHERE, TrainConfig, from_mapping, resolved, to_mapping
 from engine.errors import EngineError, RunError, nearest
-from engine.events import ENDS, Event, ends_of
+from engine.events import Event, ends_of
 from engine.rundir import RunInfo, State, Stop
 
 FOLDER = "runs"
@@ -191,7 +191,8 @@ def resume_at(path: Path, project: Path | None = None, *, where: Mapping[str, ob
         if where and how.state in RESUMABLE:
             config = relaunched(config, where)
             rundir.reconfigure(path, config)
-        if how.state == "dead" and before is not None and rundir.liveness(path) != "dead":
+        rundir.forget_stop(path)
+        if before is not None and how.state in RESUMABLE and rundir.liveness(path) not in RESUMABLE:
             rundir.declare_gone(path, how.why)
         if config.launcher != "slurm":
             _start(project or path.parent, path, after=0 if before is None else before.incarnation)
@@ -348,7 +349,7 @@ def _with_events(row: RunRow) -> RunRow:
         step=steps[-1] if steps else 0,
         total=totals[-1] if totals else 0,
         told=times[-1] if times else None,
-        why=_last_words(events[-1]) or row.why if events and row.state in ENDS else row.why,
+        why=(_last_words(events[-1]) if events and events[-1]["kind"] == row.state else "") or row.why,
     )
 
 

@@ -48,7 +48,6 @@ def submit(path: Path, config: TrainConfig, command: Sequence[str]) -> str:
             "Train from a login node of the cluster, or set launcher to local.",
         )
     before = rundir.read_info(path)
-    rundir.forget_stop(path)
     wanted = {
         "run": str(path.absolute()),
         "command": list(command),

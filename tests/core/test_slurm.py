@@ -240,7 +240,11 @@ def test_a_run_that_went_back_into_the_queue_says_so_itself(project: Path, comma
     commands.queue(path, "PENDING")
     assert runs.stop_at(path) == "cancelled"
     commands.says("squeue", None)
-    assert state(path)[0] == "stopped"
+    assert state(path) == ("stopped", "told to end while it waited in the queue")
+    commands.says("sbatch", "Submitted batch job 4712")
+    runs.resume_at(path)
+    # On its node, where nobody asks Slurm, the job may take it over.
+    assert rundir.liveness(path) == "dead"
 
 
 def test_an_unknown_run_is_dead_by_the_word_of_its_user_until_it_speaks(project: Path) -> None:
