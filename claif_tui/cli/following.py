@@ -83,6 +83,7 @@ def document(row: RunRow) -> dict[str, object]:
         "host": row.host,
         "launcher": row.launcher,
         "job": row.job,
+        "snapshot": row.snapshot or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""The training runs of a project: listing, showing, starting, resuming, stopping and importing them. No torch, no UI.
+"""The training runs of a project: listing, showing, starting, resuming and stopping them. No torch, no UI.
 
 A run is a process of its own and a run directory below ``runs/``; whoever started it may go.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -76,6 +75,7 @@ class RunRow:
     host: str = ""
     launcher: str = ""
     job: str = ""
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,40 +252,6 @@ def declare_gone(path: Path) -> None:
         rundir.declare_gone(path, "its user says that it is gone")
 
 
-def import_run(project: Path, source: Path, name: str = "") -> str:
-    """Copy a run directory from elsewhere, e.g. from a cluster, into the project; returns its name there.
-
-    ``ClaifError`` if it is no run directory, may still be running, holds links, or the name is taken.
-    """
-    with told():
-        rundir.read_config(source)
-        state = slurm_queue.condition(source)
-    if state.state in LIVE:
-        raise UsageError(f"{source} is {state.state} ({state.why})", "Import it once it has ended.")
-    name = name or source.resolve().name
-    target = project / FOLDER / name
-    if name.startswith(".") or "/" in name:
-        raise UsageError(f"{name!r} cannot be the name of a run", "Choose a plain name.")
-    if target.exists():
-        raise UsageError(f"the project has a run {name} already", "Give the import another name.")
-    for entry in source.rglob("*"):
-        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-            raise InputError(
-                f"{entry} is no plain file", "Copy the run with its links resolved, then import that."
-            )
-    staged = project / FOLDER / f".importing-{secrets.token_hex(6)}"
-    try:
-        shutil.copytree(source, staged, ignore=shutil.ignore_patterns("*.part"))
-        staged.rename(target)
-    except OSError as error:
-        raise InputError(
-            f"{source} cannot be copied to {target}: {_reason(error)}", "Check free space and permissions."
-        ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return name
-
-
 def log_tail(path: Path) -> str:
     """Return the end of what the run's process wrote on stderr, whole lines; nothing if there is none."""
     try:
@@ -320,7 +286,11 @@ def _with_config(row: RunRow) -> RunRow:
 def _with_info(row: RunRow) -> RunRow:
     info = rundir.read_info(row.path)
     if info is not None:
-        row = replace(row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job)
+        data = info.facts.get("data")
+        snapshot = str(data.get("snapshot") or "") if isinstance(data, dict) else ""
+        row = replace(
+            row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job, snapshot=snapshot
+        )
     job = slurm_queue.submitted(row.path)
     if job is None:
         return row
@@ -451,10 +421,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _reason(error: OSError) -> str:
-    """Name the cause; ``shutil`` gathers many errors into one without a number."""
-    if error.strerror:
-        return error.strerror
-    return str(error.args[0][0][2]) if error.args and isinstance(error.args[0], list) else str(error)

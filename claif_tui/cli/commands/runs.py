@@ -65,21 +65,22 @@ def show(name: str, follow: bool, as_json: bool, project: Path | None) -> int:
 
 
 @command.command("import")
-@click.argument("source", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("source", type=click.Path(path_type=Path), metavar="DIR|TAR")
 @click.option("--name", default="", help="Its name in the project.  [default: the folder's]")
+@click.option("--no-models", is_flag=True, help="Leave its checkpoints out: curves, metrics and settings only.")
 @json_option
 @project_option
-def import_(source: Path, name: str, as_json: bool, project: Path | None) -> None:
-    """Copy a run directory into the project, from a cluster for instance."""
-    from claif_tui.core.runs import FOLDER, import_run
+def import_(source: Path, name: str, no_models: bool, as_json: bool, project: Path | None) -> None:
+    """Copy a run directory, or a tar archive of one, into the project: from a cluster for instance."""
+    from claif_tui.core.run_import import import_run
 
     folder = project_folder(project)
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    name = import_run(folder, source, name)
+    done = import_run(folder, source, name, models=not no_models)
     if as_json:
-        output.document({"name": name, "path": str(folder / FOLDER / name)})
+        output.document({"name": done.name, "path": str(done.path), "state": done.state, "models": done.models})
     else:
-        output.line(f"the project has the run {name} now")
+        models = "" if done.models else ", without its models"
+        output.line(f"the project has the run {done.name} now{models}: {done.state} ({done.why})")
 
 
 @command.command("stop")
@@ -148,6 +149,7 @@ def _describe(detail: RunDetail) -> None:
         ("system", row.system),
         ("model", row.model),
         ("data", f"{config.data}, {progress.rows:,} rows"),
+        *([("snapshot", row.snapshot)] if row.snapshot else []),
         ("device", ", ".join(filter(None, (progress.device, config.precision)))),
         ("steps", _steps(row)),
         ("best dev", _best(row) or "none yet"),

@@ -99,6 +99,8 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
     if memory := _memory(view):
         rows.append(memory)
     rows.append((view.device, "$text-muted"))
+    if row.snapshot:
+        rows.append((f"snapshot {row.snapshot}", "$text-muted"))
     rows += _closing(row, view)
     return safe.lines(*rows)
 
