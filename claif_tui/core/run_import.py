@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import engine.rundir as rundir
 from claif_tui.core import slurm_queue
 from claif_tui.core.errors import InputError, UsageError
 from claif_tui.core.runs import FOLDER, LIVE, told
-from engine import rundir
 from engine.errors import EngineError
 from engine.events import ends_of
 from engine.rundir import State

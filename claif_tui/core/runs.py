@@ -230,7 +230,17 @@ def stop_at(path: Path, *, force: bool = False) -> Stopped:
         how = slurm_queue.condition(path)
         if how.state == "waiting" or (force and slurm_queue.submitted(path) and not rundir.lives_here(path)):
             rundir.wish(path)  # first: a job that begins this moment finds it
-            return "cancelled" if slurm.cancel(path, force=force) else "asked"
+            if not slurm.cancel(path, force=force):
+                return "asked"
+            if (
+                how.state == "waiting"
+                and slurm_queue.condition(path).state == "dead"
+                and rundir.read_info(path)
+            ):
+                # It was put back without time for a word, and nobody is left to say that it is over.
+                why = "its job was taken out of the queue"
+                rundir.tell_after(path, "stopped", step=row_of(path).step, message=why)
+            return "cancelled"
         if how.state in RESUMABLE:
             return "over"
         return rundir.request_stop(path, force=force)

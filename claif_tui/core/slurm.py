@@ -13,10 +13,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import engine.rundir as rundir
 from claif_tui.core import slurm_queue
 from claif_tui.core.engine_child import EngineFailure, ask
 from claif_tui.core.errors import ClaifError, MissingExtraError, UsageError
-from engine import rundir
 from engine.config import TrainConfig
 
 CLUSTER = "slurm"

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import engine.rundir as rundir
 from claif_tui.core.engine_child import environment
 from claif_tui.core.slurm_queue import tell
-from engine import rundir
 from engine.errors import EngineError
 from engine.events import ends_of
 

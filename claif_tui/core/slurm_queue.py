@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine import rundir
+import engine.rundir as rundir
 from engine.errors import RunError
 from engine.events import ENDS
 from engine.rundir import Condition
@@ -108,7 +108,7 @@ def _after(own: Condition, said: Standing, job: Job) -> Condition:
     """The condition of a run that its job has taken; it does not live on this machine."""
     if said.place == "waits":
         return Condition("waiting", said.why)
-    if said.place == "gone" and own.state != "dead":
+    if said.place == "gone":
         return Condition("dead", said.why)
     if said.place in ("runs", "ending") and own.state == "unknown":
         return Condition("running", f"{said.why}; {own.why}")

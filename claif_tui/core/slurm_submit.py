@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import engine.rundir as rundir
 from claif_tui.core.atomic import replacing
 from claif_tui.core.slurm_job import TrainingJob
 from claif_tui.core.slurm_queue import JOB
-from engine import rundir
 
 MANY_TIMEOUTS = 1000
 """How often a run may reach its time limit; a turn that got nowhere ends it (``slurm_job``)."""

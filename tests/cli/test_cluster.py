@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tarfile
@@ -16,20 +17,7 @@ from tests.core.slurm_commands import Slurm, installed
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("submitit", reason="needs the slurm extra")
 
-SMALL = (
-    "--epochs",
-    1,
-    "--batch-size",
-    4,
-    "--max-seq-length",
-    16,
-    "--threads",
-    1,
-    "--select",
-    "own",
-    "--dev-share",
-    0.5,
-)
+SMALL = ("--epochs", 1, "--batch-size", 4, "--max-seq-length", 16, "--threads", 1, "--select", "own")
 
 
 @pytest.fixture
@@ -40,6 +28,10 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
 def test_a_snapshot_goes_to_a_cluster_and_its_run_comes_back(scored: Path, tmp_path: Path, cli: Cli) -> None:
     from tests.engine import tiny_models
 
+    more = [{"text_a": f"dogs {n} run", "text_b": f"{n % 7} cats", "label": n % 6 / 5} for n in range(20)]
+    rows = tmp_path / "more.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in more))
+    assert cli("import", "-P", scored, "--as", "pairs", rows).code == 0
     made = cli("snapshot", "create", "-P", scored, "--status", "all", "--json").doc
     packed = cli("snapshot", "pack", "-P", scored, made["id"], "--json").doc
     cluster = tmp_path / "cluster"

@@ -224,6 +224,20 @@ def test_a_run_on_another_node_lives_and_dies_by_the_word_of_slurm(project: Path
     events.close()
 
 
+def test_one_that_was_put_back_without_a_word_is_stopped_while_it_waits(project: Path, commands: Slurm) -> None:
+    path = in_queue(project)
+    elsewhere(path, began=1.0).close()
+    commands.queue(path, "PENDING", "BeginTime")
+    job = slurm_queue.submitted(path)
+    assert job is not None
+    (commands.bin / "scancel").write_text(
+        f'#!/bin/sh\necho "4711|CANCELLED||None|{job.name}" > {commands.bin}/squeue.says\n'
+    )
+    assert runs.stop_at(path) == "cancelled"
+    assert [row.why for row in runs.list_runs(project)] == ["its job was taken out of the queue"]
+    assert state(path)[0] == "stopped"
+
+
 def test_a_run_that_went_back_into_the_queue_says_so_itself(project: Path, commands: Slurm) -> None:
     path = in_queue(project)
     elsewhere(path).close()
