@@ -51,7 +51,7 @@ def test_a_snapshot_goes_to_a_cluster_and_its_run_comes_back(scored: Path, tmp_p
     back = cli("runs", "import", tmp_path / "run-7.tgz", "-P", scored, "--json").doc
     assert (back["name"], back["state"], back["models"]) == ("run-7", "finished", True)
     shown = cli("runs", "show", "run-7", "-P", scored, "--json").doc
-    assert (shown["snapshot"], shown["best"]) == (made["id"], done.doc["best"])
+    assert (shown["snapshot"], shown["metrics"]["best"]) == (made["id"], done.doc["best"])
     assert shown["metrics"]["total_steps"] == shown["step"] == done.doc["step"]
     assert f"snapshot  {made['id']}" in cli("runs", "show", "run-7", "-P", scored).out
     assert made["id"] in (scored / "runs" / "run-7" / "checkpoints" / "best" / "README.md").read_text()

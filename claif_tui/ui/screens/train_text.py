@@ -81,7 +81,8 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
     if view is not None and view.problem:
         rows.append(safe.block(view.problem, "$text-error"))
     if view is None or not view.total:
-        rows.append((_waiting(row), "$text-muted"))
+        if row.state not in ("dead", "unknown"):  # these say why below
+            rows.append((_waiting(row), "$text-muted"))
         rows += _closing(row, view)
         return safe.lines(*rows)
     rows.append(bar(view.step, view.total, max(6, width - 6)))
@@ -129,7 +130,7 @@ def now_lines(row: RunRow, view: View | None, width: int) -> Content:
 
 
 def _where(row: RunRow) -> str:
-    return f"job {row.job} on {row.host}" if row.job else f"on {row.host}" if row.host else ""
+    return " ".join(filter(None, (row.job and f"job {row.job}", row.host and f"on {row.host}")))
 
 
 def _waiting(row: RunRow) -> str:
