@@ -161,7 +161,7 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
         path, config = _prepared(project, config)
         try:
             if config.launcher == "slurm":
-                slurm.submit(path, config, command(path))
+                slurm.submit(path, config, _job_command(config, path))
             else:
                 _start(project, path, after=0)
         except (EngineError, ClaifError):
@@ -197,7 +197,7 @@ def resume_at(path: Path, project: Path | None = None, *, where: Mapping[str, ob
         if config.launcher != "slurm":
             _start(project or path.parent, path, after=0 if before is None else before.incarnation)
         else:
-            slurm.submit(path, config, command(path))
+            slurm.submit(path, config, _job_command(config, path))
 
 
 def _not_yet(state: State, path: Path) -> str:
@@ -363,6 +363,16 @@ def _prepared(project: Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
 def command(path: Path) -> list[str]:
     """What runs a run on the machine that it is on; ``--resume`` goes after it."""
     return [*TRAIN, "--run", str(path.absolute())]
+
+
+def _job_command(config: TrainConfig, path: Path) -> list[str]:
+    """What a job runs on its node."""
+    if config.slurm_gpus > 1:
+        raise UsageError(
+            f"slurm_gpus is {config.slurm_gpus}, but a run is one process, which uses one GPU",
+            "Set slurm_gpus to 1.",
+        )
+    return command(path)
 
 
 def _start(project: Path, path: Path, *, after: int) -> None:

@@ -150,6 +150,9 @@ def test_a_job_that_is_not_taken_leaves_nothing_behind(
         submit(project, slurm_partition="nowhere")
     assert "invalid partition specified: nowhere" in caught.value.message
     assert "sinfo" in caught.value.hint
+    config = preset("claif", data="d.jsonl", launcher="slurm", slurm_gpus=2)
+    with pytest.raises(UsageError, match="one process, which uses one GPU"):
+        runs.launch(project, config, base=project)
     (commands.bin / "sbatch").unlink()
     with pytest.raises(UsageError, match="no sbatch on this machine"):
         submit(project)

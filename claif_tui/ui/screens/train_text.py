@@ -110,6 +110,8 @@ def now_lines(row: RunRow, view: View | None, width: int) -> Content:
     """Return the same as two lines, for a narrow terminal; the next key is left out where there is no room."""
     glyph, style = STATES[row.state]
     head = safe.join((f"{glyph} {row.state} ", style), (row.name, "bold"))
+    if row.state == "waiting":
+        return safe.lines(head, safe.join(row.why, "   ", (NEXT[row.state], "bold $text-primary")))
     if view is None or not view.total:
         closing = safe.join(*_closing(row, view), separator=" ")
         return safe.lines(head, closing if closing.plain else safe.line(_waiting(row), "$text-muted"))
