@@ -24,6 +24,7 @@ from engine.events import ends_of
 TOLD_TO_SAVE = (signal.SIGUSR1, signal.SIGUSR2)
 """What Slurm sends before a time limit or a preemption, as submitit (USR2) or its administrators (USR1) have it."""
 EARLY_SECONDS = 65.0
+"""How much too early the signal before a time limit may come."""
 
 
 class TrainingJob:
@@ -68,14 +69,15 @@ class _Turn:
         """Returns the exit code of the job."""
         for number in (*TOLD_TO_SAVE, signal.SIGTERM):
             signal.signal(number, self._note)
-        began = rundir.read_info(self._path) is not None
-        step = self._step()
+        info = rundir.read_info(self._path)
+        began, step = info is not None, self._step()
         if rundir.stop_asked(self._path):  # while the job waited
             if began and rundir.liveness(self._path) != "stopped":
                 rundir.tell_after(self._path, "stopped", step=step)
             return 0
-        if began and rundir.liveness(self._path) in ("running", "stopping", "unknown"):
-            # Slurm starts a job again only after it has ended everywhere.
+        own = info is not None and info.job == self._number
+        if own and rundir.liveness(self._path) in ("running", "stopping", "unknown"):
+            # Slurm starts a job again only after it has ended everywhere. Of another's process it proves nothing.
             rundir.declare_gone(
                 self._path, f"Slurm started job {self._number} again, so its turn before is over"
             )
@@ -117,7 +119,6 @@ class _Turn:
         told_to_save = set(self._came) & set(TOLD_TO_SAVE)
         if not told_to_save and self._cancelled():
             return code
-        # Slurm may send the signal before a time limit a minute early.
         limit = time.monotonic() - self._begun > self._seconds - EARLY_SECONDS
         if limit and self._step() <= before:
             rundir.tell_after(

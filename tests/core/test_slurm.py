@@ -299,6 +299,21 @@ def test_a_run_of_a_cluster_goes_on_as_a_process_of_this_machine(project: Path, 
     )
 
 
+@pytest.mark.parametrize(("number", "taken_over"), [("4711", True), ("4712", False)])
+def test_a_job_takes_over_from_its_own_earlier_turn_and_from_no_other_job(
+    project: Path, monkeypatch: pytest.MonkeyPatch, number: str, taken_over: bool
+) -> None:
+    path = in_queue(project)
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    elsewhere(path).close()
+    code = (
+        "import sys; from claif_tui.core.slurm_job import TrainingJob, _Turn\n"
+        "_Turn(TrainingJob(sys.argv[1], ['/bin/false'], 60.0), sys.argv[2], None).go()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), number], cwd=ROOT, check=True)
+    assert rundir.liveness(path) == ("dead" if taken_over else "running")
+
+
 def test_a_signal_that_came_before_the_engine_could_take_it_is_not_lost() -> None:
     code = (
         "import os, signal\n"
