@@ -18,6 +18,7 @@ from engine.config_fields import BI_ENCODERS as BI_ENCODERS
 from engine.config_fields import COMPAT as COMPAT
 from engine.config_fields import FIELDS as FIELDS
 from engine.config_fields import IN_BATCH as IN_BATCH
+from engine.config_fields import LAUNCHERS as LAUNCHERS
 from engine.config_fields import OBJECTIVES as OBJECTIVES
 from engine.config_fields import POOLINGS as POOLINGS
 from engine.config_fields import PROMPT_COMPAT as PROMPT_COMPAT
@@ -27,7 +28,9 @@ from engine.errors import ConfigError, nearest
 from engine.presets import ABOUT as ABOUT
 from engine.presets import BERT, VALUES
 
-MAY_CHANGE = ("out", "threads", "launcher")
+WHERE = ("launcher", "slurm_account", "slurm_partition", "slurm_gpus", "slurm_time", "slurm_setup")
+"""Settings that say where a run's process goes, and nothing about what it learns."""
+MAY_CHANGE = ("out", "threads", *WHERE)
 """What may differ when a run is resumed: nothing that the numbers depend on."""
 _LATER = ("own_pooler", "processes")
 """Settings that came later: at their default a run is the one that it was without them."""
@@ -80,6 +83,11 @@ class TrainConfig:
     packed: bool = True
     launcher: str = "local"
     processes: int = 0
+    slurm_account: str = ""
+    slurm_partition: str = ""
+    slurm_gpus: int = 1
+    slurm_time: int = 240
+    slurm_setup: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, field in FIELDS.items():
@@ -115,6 +123,11 @@ def _used(config: TrainConfig) -> None:
             raise ConfigError(
                 f"{name} is {value!r}, but objective {config.objective} does not use it",
                 f"Set {name} to {default!r}, or choose another objective ({', '.join(field.objectives)}).",
+            )
+        if field.launchers and config.launcher not in field.launchers and value != default:
+            raise ConfigError(
+                f"{name} is {value!r}, but launcher {config.launcher} does not use it",
+                f"Leave {name} out, or set launcher to {' or '.join(field.launchers)}.",
             )
 
 

@@ -15,12 +15,14 @@ from engine.errors import ConfigError, nearest
 from engine.presets import VALUES
 
 Value = bool | int | float | str | tuple[str, ...]
-Kind = Literal["bool", "int", "float", "text", "choice", "names"]
+Kind = Literal["bool", "int", "float", "text", "choice", "names", "lines"]
 
 OBJECTIVES = ("mse", "cross", "infonce", "soft-infonce", "masked-infonce")
 IN_BATCH = ("infonce", "soft-infonce", "masked-infonce")
 """Objectives that contrast a row with all others of its batch, so that the size of the batch is part of the loss."""
 BI_ENCODERS = ("mse", *IN_BATCH)
+LAUNCHERS = ("local", "torchrun", "slurm")
+SLURM = ("slurm",)
 POOLINGS = ("mean", "cls", "cls_before_pooler", "avg_first_last", "static_last", "avg_top2", "prompt")
 
 COMPAT: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +53,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 class Field:
     """One setting. ``low`` and ``high`` are inclusive unless ``above``, which leaves ``low`` itself out.
 
-    ``objectives`` names those that read it; the others want it at its default. Empty: all read it.
+    ``objectives`` and ``launchers`` name those that read it; the others want it at its default. Empty: all read it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Field:
     above: bool = False
     choices: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
+    launchers: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
@@ -70,6 +73,8 @@ class Field:
             return "one of " + ", ".join(self.choices)
         if self.kind == "names":
             return "a list of names out of " + ", ".join(self.choices)
+        if self.kind == "lines":
+            return "lines of text without control characters; typed as one, they are separated by ;"
         words = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(
             self.kind, "one line of text without control characters"
         )
@@ -284,15 +289,33 @@ _TABLE = (
     Field(
         name="launcher",
         kind="choice",
-        choices=("local", "torchrun"),
-        help="What starts the run: one process here, or several that share every batch (torchrun)",
+        choices=LAUNCHERS,
+        help="Where the run goes: one process here (local), several here that share every batch (torchrun), or a job "
+        "of the cluster's queue (slurm)",
     ),
     Field(
         name="processes",
         kind="int",
         low=0,
         high=1024,
-        help="Processes that torchrun starts on this machine; 0: one for each visible GPU",
+        help="Processes of a run of several, all on one machine; 0: one for each GPU",
+    ),
+    Field(name="slurm_account", kind="text", launchers=SLURM, help="Account that the job is charged to"),
+    Field(name="slurm_partition", kind="text", launchers=SLURM, help="Partition; empty: the cluster's default"),
+    Field(name="slurm_gpus", kind="int", low=0, high=64, launchers=SLURM, help="GPUs of the one node"),
+    Field(
+        name="slurm_time",
+        kind="int",
+        low=1,
+        high=525_600,
+        launchers=SLURM,
+        help="Time limit in minutes; a run that needs longer saves, waits in the queue again and goes on",
+    ),
+    Field(
+        name="slurm_setup",
+        kind="lines",
+        launchers=SLURM,
+        help='Shell lines before training, as "module load cuda"; one that begins with #SBATCH is an option of sbatch',
     ),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _TABLE}
@@ -311,6 +334,11 @@ def check(field: Field, value: object) -> Value:
     elif field.kind == "names":
         if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
             return _names(field, tuple(value))
+    elif field.kind == "lines":
+        if isinstance(value, list | tuple) and all(
+            isinstance(line, str) and line.strip() and not _UNSAFE.search(line) for line in value
+        ):
+            return tuple(value)
     elif isinstance(value, str) and (
         value in field.choices or (field.kind == "text" and not _UNSAFE.search(value))
     ):
@@ -319,8 +347,10 @@ def check(field: Field, value: object) -> Value:
 
 
 def parse(field: Field, text: str) -> Value:
-    """Return what a user typed as a value of ``field``; names are separated by commas."""
+    """Return what a user typed as a value of ``field``; names are separated by commas, lines by ;."""
     text = text.strip()
+    if field.kind == "lines":
+        return check(field, [line.strip() for line in text.split(";") if line.strip()])
     if field.kind == "bool":
         return check(field, _WORDS.get(text.lower(), text))
     if field.kind == "names":

@@ -22,7 +22,9 @@ VERSION = 1
 BEAT_SECONDS = 30.0
 """How often a run shows that it is alive, whatever else it tells."""
 
-Kind = Literal["started", "step", "eval", "checkpoint", "warning", "stopped", "finished", "failed", "heartbeat"]
+Kind = Literal[
+    "started", "step", "eval", "checkpoint", "warning", "queued", "stopped", "finished", "failed", "heartbeat"
+]
 Event = dict[str, Any]
 
 CARRIES: Mapping[Kind, tuple[str, ...]] = {
@@ -35,6 +37,8 @@ CARRIES: Mapping[Kind, tuple[str, ...]] = {
     # name: the folder below checkpoints/.
     "checkpoint": ("step", "name"),
     "warning": ("message",),
+    # job: that went back into the queue of its cluster and will go on with the run; message: why.
+    "queued": ("job", "message"),
     "stopped": ("step",),
     "finished": ("step",),
     # type and message: of the error; hint: what to do, if that is known.
@@ -46,7 +50,7 @@ CARRIES: Mapping[Kind, tuple[str, ...]] = {
 ENDS: frozenset[str] = frozenset({"stopped", "finished", "failed"})
 """The kinds that end a run; nothing follows them until it is resumed."""
 
-_ON_DISK: frozenset[str] = ENDS | {"checkpoint"}
+_ON_DISK: frozenset[str] = ENDS | {"checkpoint", "queued"}
 _TAIL = 1 << 16
 _BLOCK = 1 << 22
 

@@ -5,6 +5,8 @@
     stderr.log     what the process said                             checkpoints/{best,last}
     stop.json      the wish that it ends                             .claim-N     that somebody took it, the N-th time
     overlap.json   which of its sentences stand in evaluation sets, from whoever checked
+    gone.json      the word of one who knows that its process is gone
+    slurm/         what was handed to Slurm, and what its job said; not the run's own
 
 A directory belongs to one process at a time. Taking it means to create ``.claim-N``, which succeeds for one process
 only, on network file systems too; these files are never deleted, so that a slow rival cannot take an old turn again.
@@ -23,31 +25,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine import config as settings
-from engine import process
+from engine import process, wishes
 from engine.config import TrainConfig
 from engine.errors import RunError
 from engine.events import BEAT_SECONDS, ENDS, Event, EventWriter, last_event
 from engine.whole import read_json, trouble, write_bytes, write_json
+from engine.wishes import OVERLAP as OVERLAP
+from engine.wishes import forget_stop as forget_stop
+from engine.wishes import note_overlap as note_overlap
+from engine.wishes import read_overlap as read_overlap
 
 VERSION = 1
 SILENCE_SECONDS = 3 * BEAT_SECONDS
 """A process elsewhere that told nothing for so long may or may not be alive."""
 
-RUN, CONFIG, EVENTS, METRICS, LOG, STOP = (
-    "run.json",
-    "config.json",
-    "events.jsonl",
-    "metrics.json",
-    "stderr.log",
-    "stop.json",
-)
-OVERLAP = "overlap.json"
-CHECKPOINTS = "checkpoints"
-_CLAIM = ".claim-"
-_PREPARED = {CONFIG, LOG, OVERLAP}
-_MAX_PID = 2**31 - 1
+RUN, CONFIG, EVENTS, METRICS, LOG = "run.json", "config.json", "events.jsonl", "metrics.json", "stderr.log"
+CHECKPOINTS, SLURM = "checkpoints", "slurm"
+_PREPARED = {CONFIG, LOG, SLURM, wishes.STOP, OVERLAP}
+_CLAIM, _MAX_PID = ".claim-", 2**31 - 1
 
-State = Literal["running", "stopping", "finished", "stopped", "failed", "dead", "unknown"]
+State = Literal["waiting", "running", "stopping", "finished", "stopped", "failed", "dead", "unknown"]
 Stop = Literal["signalled", "asked", "over"]
 
 
@@ -107,11 +104,12 @@ class Run:
 
     def stop_wanted(self) -> bool:
         """Whether somebody, on whatever host, wishes that this run ends."""
-        return _stop_wished(self.path, self.info)
+        return wishes.wished(self.path, self.info.incarnation)
 
     def mark_stopping(self) -> None:
         """Show that the run is about to end, for a wish that came as a signal."""
-        write_json(self.path / STOP, {"incarnation": self.info.incarnation, "t": time.time()})
+        if not self.stop_wanted():
+            wishes.wish(self.path, self.info.incarnation, asked=False)
 
 
 def prepare(path: Path, config: TrainConfig) -> None:
@@ -136,10 +134,8 @@ def claim(path: Path, config: TrainConfig, launcher: str = "local", *, resume: b
     and nothing was changed.
     """
     try:
-        turn = 1
-        if resume:
-            turn = _before(path, config).incarnation + 1
-        else:
+        turn = _before(path, config).incarnation + 1 if resume else 1
+        if not resume:
             _enter(path, config)
         info = _own_info(path, turn, launcher)
         _take(path, info)
@@ -205,11 +201,11 @@ def request_stop(path: Path, *, force: bool = False) -> Stop:
     """
     info = read_info(path) or _latest(path)
     state = condition(path).state
-    if info is None or state not in ("running", "stopping", "unknown"):
+    if info is None or state not in ("waiting", "running", "stopping", "unknown"):
         return "over"
     unwritten = None
     try:
-        write_json(path / STOP, {"incarnation": info.incarnation, "t": time.time()})
+        wishes.wish(path, info.incarnation)
     except RunError as error:  # a full disk must not keep a run from being stopped
         unwritten = error
     if _signal(info, signal.SIGKILL if force else signal.SIGTERM):
@@ -217,6 +213,53 @@ def request_stop(path: Path, *, force: bool = False) -> Stop:
     if unwritten is not None:
         raise unwritten
     return "asked"
+
+
+def wish(path: Path) -> None:
+    """Write down that somebody wishes the run to end; before its first turn, that it never begins."""
+    wishes.wish(path, _turn(path))
+
+
+def stop_asked(path: Path) -> bool:
+    """Whether somebody wishes that the run ends; that it ends for a signal is no wish."""
+    return wishes.wished(path, _turn(path), by_somebody=True)
+
+
+def declare_gone(path: Path, why: str) -> None:
+    """Write down that the process of the last turn is gone, by the word of one who knows (``why``, a few words).
+
+    From then on the run is dead and may be resumed, unless it tells something after all. ``RunError`` if it is over, or
+    its process lives on this machine.
+    """
+    info = _latest(path)
+    if info is None:
+        raise RunError(f"{path} was never taken by a process", "There is nothing to declare gone.")
+    if _alive_here(info):
+        raise RunError(f"{path} is not gone: process {info.pid} runs on this machine", "Stop it instead.")
+    last = last_event(path / EVENTS)
+    if last is not None and last["seq"] >= info.first_seq and last["kind"] in ENDS:
+        raise RunError(f"{path} is over: {last['kind']}", "There is nothing to declare gone.")
+    wishes.say_gone(path, info.incarnation, _told(path), why)
+
+
+def lives_here(path: Path) -> bool:
+    """Whether the process of the last turn lives on this machine, which its number and start time prove."""
+    info = _latest(path)
+    return info is not None and bool(_alive_here(info))
+
+
+def tell_after(path: Path, kind: Literal["queued", "stopped", "failed"], **fields: Any) -> None:
+    """Append an event to a run whose process is over, by the job that it was part of; ``RunError`` if it lives."""
+    if lives_here(path):
+        raise RunError(f"{path} is still run by a process of this machine", "Only that one may write there.")
+    with EventWriter(path / EVENTS) as events:
+        events.write(kind, **fields)
+
+
+def reconfigure(path: Path, config: TrainConfig) -> None:
+    """Replace the settings of a run that is over by ones that differ in nothing its numbers depend on."""
+    _unchanged(path, config)
+    write_json(path / CONFIG, settings.to_mapping(config))
 
 
 # Taking a directory
@@ -258,19 +301,26 @@ def _before(path: Path, config: TrainConfig) -> RunInfo:
         )
     if how.state in ("stopped", "failed") and _alive_here(before):
         raise RunError(f"{path} is about to end (process {before.pid})", "Try again in a moment.")
-    if how.state not in ("stopped", "failed", "dead"):
+    own_job = how.state == "waiting" and before.job == os.environ.get("SLURM_JOB_ID")
+    if how.state not in ("stopped", "failed", "dead") and not own_job:
         raise RunError(
             f"{path} cannot be resumed: {how.state} ({how.why})",
-            f"Stop it first, on {before.host}. A run that may be alive is never taken over."
+            f"Stop it first, on {before.host}. A run that may be alive is never taken over; if you know that it is "
+            f"gone: claif-tui runs stop --gone {path}"
             if how.state == "unknown"
             else "Stop it first, or follow it.",
         )
-    if (path / CONFIG).exists() and (different := settings.changes(read_config(path), config)):
+    if (path / CONFIG).exists():
+        _unchanged(path, config)
+    return before
+
+
+def _unchanged(path: Path, config: TrainConfig) -> None:
+    if different := settings.changes(read_config(path), config):
         raise RunError(
             f"{path} cannot go on with other settings: {'; '.join(different)}",
             "Resume with the settings it began with, or start a new run.",
         )
-    return before
 
 
 def _latest(path: Path) -> RunInfo | None:
@@ -328,18 +378,6 @@ def _take(path: Path, info: RunInfo) -> None:
         raise
 
 
-def note_overlap(path: Path, found: Mapping[str, Any]) -> None:
-    """Leave with a run what its training sentences have in common with evaluation sets; it may be at work or over."""
-    write_json(path / OVERLAP, found)
-
-
-def read_overlap(path: Path) -> dict[str, Any] | None:
-    """Return what was noted, None if nothing was, or nothing that reads: a run does not depend on it."""
-    with suppress(RunError):
-        return read_json(path / OVERLAP)
-    return None
-
-
 # Judging
 
 
@@ -349,12 +387,28 @@ def _judge(path: Path, info: RunInfo, now: float) -> Condition:
         last = None  # of an earlier turn: it says nothing about this one
     if last is not None and last["kind"] in ENDS:
         return Condition(last["kind"], f"its last event, number {last['seq']:,}")
+    if not _alive_here(info) and (said := wishes.said_gone(path, info.incarnation, _told(path))):
+        return Condition("dead", said)
+    if last is not None and last["kind"] == "queued":
+        if stop_asked(path):
+            return Condition("stopped", "told to end while it waited in the queue")
+        return Condition("waiting", str(last.get("message", "")))
     alive, why = _alive(info, last, now)
     if alive is None:
         return Condition("unknown", why)
     if not alive:
         return Condition("dead", why)
-    return Condition("stopping" if _stop_wished(path, info) else "running", why)
+    return Condition("stopping" if wishes.wished(path, info.incarnation) else "running", why)
+
+
+def _turn(path: Path) -> int:
+    info = _latest(path)
+    return 0 if info is None else info.incarnation
+
+
+def _told(path: Path) -> int:
+    last = last_event(path / EVENTS)
+    return 0 if last is None else int(last["seq"])
 
 
 def _alive(info: RunInfo, last: Event | None, now: float) -> tuple[bool | None, str]:
@@ -421,14 +475,6 @@ def _signal(info: RunInfo, number: signal.Signals) -> bool:
             "The wish that it ends was left in its folder; or ask its owner.",
         ) from None
     return True
-
-
-def _stop_wished(path: Path, info: RunInfo) -> bool:
-    try:
-        wish = read_json(path / STOP)
-    except RunError:
-        return True  # a wish that does not read is a wish
-    return wish is not None and wish.get("incarnation") == info.incarnation
 
 
 # Files

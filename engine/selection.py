@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from engine.encoder import CrossEncoder, Encoder
 
 _STSB_DEV = "sts-dev.csv"
-_DATA_HINT = "Name one with dev: STS-B's sts-dev.csv, or the folder of the evaluation data."
+_DATA_HINT = (
+    "Name one with dev: STS-B's sts-dev.csv, or the folder of the evaluation data. Or set select to own: a share of "
+    "the training data is held out."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

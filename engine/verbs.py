@@ -26,6 +26,7 @@ from engine.rundir import Run
 if TYPE_CHECKING:
     from engine.lookout import Lookout
 
+SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -145,12 +146,17 @@ def check_seat(config: TrainConfig, seat: Seat) -> None:
 
 
 class Signals:
-    """SIGTERM and SIGINT as a wish to save and end; the first one counts."""
+    """SIGTERM, SIGINT, and what schedulers send before they take a node back, as a wish to save and end.
+
+    The first one counts.
+    """
 
     def __init__(self) -> None:
         self._number = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *SCHEDULERS):
             signal.signal(number, self._note)
+        # A job blocks them until there is somebody to take them: by default they end a process at once.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SCHEDULERS)
 
     def came(self) -> bool:
         """Whether one was there."""

@@ -39,7 +39,7 @@ def watch(path: Path) -> Progress:
 
     with runs.told():
         follower = runs.Follower(path)
-        told, looked = 0, monotonic()
+        told, looked, waits = 0, monotonic(), runs.row_of(path).state == "waiting"
         try:
             with diagnostics.Bar(path.name) as bar:
                 while True:
@@ -48,21 +48,26 @@ def watch(path: Path) -> Progress:
                     for warning in progress.warnings[told:]:
                         diagnostics.warn(warning)
                     told = len(progress.warnings)
-                    bar.update(progress.step, progress.total_steps, _numbers(progress))
+                    words = "waits in the queue" if waits else _numbers(progress)
+                    bar.update(progress.step, progress.total_steps, words)
                     if progress.ended or monotonic() - looked > _ALIVE_SECONDS:
                         looked = monotonic()
                         # A run that was resumed just now has told the end of its earlier turn.
-                        if runs.row_of(path).state not in ("running", "stopping"):
+                        state = runs.row_of(path).state
+                        waits = state == "waiting"
+                        if state not in runs.LIVE:
                             follower.poll()
                             break
                     sleep(_LOOK_SECONDS)
         except (KeyboardInterrupt, diagnostics.Terminated):
             diagnostics.note(f"The run goes on. Follow it: {again(path)}   Stop it: claif-tui runs stop {path}")
             raise
-    progress = follower.progress
-    if not progress.ended or progress.ended == "failed":
-        raise _failure(path, progress, runs.row_of(path))
-    return progress
+    row = runs.row_of(path)
+    # One that was told to end while its job waited in the queue has no process left to say so.
+    ended = follower.progress.ended or ("stopped" if row.state == "stopped" else "")
+    if not ended or ended == "failed":
+        raise _failure(path, follower.progress, row)
+    return follower.progress
 
 
 def again(path: Path) -> str:
@@ -88,6 +93,7 @@ def document(row: RunRow) -> dict[str, object]:
         "host": row.host,
         "launcher": row.launcher,
         "job": row.job,
+        "snapshot": row.snapshot or None,
     }
 
 
@@ -96,17 +102,16 @@ def _ended(path: Path, progress: Progress, as_json: bool) -> int:
     from claif_tui.core import runs
 
     detail = runs.show_at(path)
+    ended = progress.ended or detail.row.state
     if as_json:
         output.document({"run": path.name, "path": str(path), "state": detail.row.state, **detail.metrics})
     else:
         best = progress.best
         score = f"; best dev {_score(best.dev)} at step {best.step:,}" if best else ""
-        output.line(
-            f"{path.name} {progress.ended} after {progress.step:,} of {progress.total_steps:,} steps{score}"
-        )
+        output.line(f"{path.name} {ended} after {progress.step:,} of {progress.total_steps:,} steps{score}")
         if best:
             output.line(f"the best model: {path / 'checkpoints' / 'best'}")
-    if progress.ended == "stopped":
+    if ended == "stopped":
         diagnostics.note(f"Go on with it: claif-tui train --resume --out {path}")
         return 1
     return 0

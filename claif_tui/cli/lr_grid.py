@@ -9,8 +9,7 @@ from claif_tui.cli import diagnostics, following, output
 from claif_tui.core import lr_grid, runs
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.lr_grid import Point
-from claif_tui.core.runs import RunRow
-from claif_tui.core.training import RESUMABLE
+from claif_tui.core.runs import RESUMABLE, RunRow
 from engine.config import TrainConfig
 
 

@@ -170,7 +170,11 @@ def _folder(folder: Path) -> Provenance:
             supervision=None,
             notes=(error.message,),
         )
-    supervision, notes = _supervision(settings.system, settings.model, {} if info is None else info.facts)
+    facts = {} if info is None else info.facts
+    supervision, notes = _supervision(settings.system, settings.model, facts)
+    data = facts.get("data")
+    if isinstance(data, dict) and data.get("snapshot"):
+        notes = (*notes, f"Trained on snapshot {data['snapshot']} ({data.get('rows', 0):,} rows).")
     return Provenance(
         name=name,
         identity=_content(model),

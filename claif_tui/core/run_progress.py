@@ -64,6 +64,8 @@ class Progress:
             self._steps(event)
         elif kind == "eval":
             self.scores.append(Score(int(event["step"]), _number(event["dev"]), bool(event["best"])))
+        elif kind == "queued":
+            self.ended = ""  # what it stopped for was not its end
         elif kind == "warning":
             self.warnings.append(str(event["message"]))
 

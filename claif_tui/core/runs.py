@@ -1,4 +1,4 @@
-"""The training runs of a project: listing, showing, starting, resuming, stopping and importing them. No torch, no UI.
+"""The training runs of a project: listing, showing, starting, resuming and stopping them. No torch, no UI.
 
 A run is a process of its own and a run directory below ``runs/``; whoever started it may go.
 """
@@ -7,31 +7,37 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import engine.rundir as rundir
-from claif_tui.core import launching
+from claif_tui.core import launching, slurm, slurm_queue
 from claif_tui.core.engine_child import environment
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.run_progress import Follower as Follower
 from claif_tui.core.run_progress import Progress as Progress
 from claif_tui.core.run_progress import Score as Score
-from engine.config import TrainConfig, resolved
+from engine.config import DEFAULTS, FIELDS, WHERE, TrainConfig, from_mapping, resolved, to_mapping
 from engine.errors import EngineError, RunError, nearest
-from engine.events import ENDS, Event, ends_of
+from engine.events import Event, ends_of
 from engine.rundir import RunInfo, State, Stop
 
 FOLDER = "runs"
 END_SECONDS = 10.0
 """How long a process that did not begin may take to end what it started itself."""
+
+NOWHERE_ELSE: Mapping[str, object] = {}
+LIVE: frozenset[State] = frozenset({"waiting", "running", "stopping"})
+"""States in which something is still to come without anybody's doing."""
+RESUMABLE: frozenset[State] = frozenset({"stopped", "failed", "dead"})
+Stopped = Stop | Literal["cancelled"]
+
 _LOG_TAIL = 8192
 
 
@@ -66,6 +72,7 @@ class RunRow:
     host: str = ""
     launcher: str = ""
     job: str = ""
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +155,15 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
         config = resolved(config, base or Path.cwd())
         if not config.data:
             raise UsageError("there is no training data: data is empty", "Name a snapshot or a file (--data).")
+        if config.launcher == "slurm" and not config.processes and config.slurm_gpus > 1:
+            config = replace(config, processes=config.slurm_gpus)
         path, config = _prepared(project, config)
         try:
-            _start(project, path, after=0)
-        except EngineError:
+            if config.launcher == "slurm":
+                slurm.submit(path, config, launching.command(config, path, resume=False))
+            else:
+                _start(project, path, after=0)
+        except (EngineError, ClaifError):
             if rundir.read_info(path) is None:
                 _remove_prepared(path)
             raise
@@ -159,60 +171,94 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
 
 
 def resume(project: Path, name: str) -> None:
-    """Go on with a run that stopped, failed or died, in a process of its own; returns once it has the directory."""
+    """Go on with a run that stopped, failed or died; returns once its process has the directory, or its job waits."""
     resume_at(find(project, name), project)
 
 
-def resume_at(path: Path, project: Path | None = None) -> None:
-    """The same for a run directory that need not lie in a project."""
+def resume_at(path: Path, project: Path | None = None, *, where: Mapping[str, object] = NOWHERE_ELSE) -> None:
+    """The same for a run directory that need not lie in a project; ``where`` changes settings of where it runs."""
     with told():
-        before = rundir.read_info(path)
-        _start(project or path.parent, path, after=0 if before is None else before.incarnation)
+        how = slurm_queue.condition(path)
+        if how.state == "waiting":
+            raise UsageError(
+                f"{path.name} cannot be resumed: {how.why}", "It begins by itself; or stop it first."
+            )
+        config, before = rundir.read_config(path), rundir.read_info(path)
+        unsure = config.launcher == "slurm" or (before is not None and how.state == "unknown")
+        if how.state not in RESUMABLE and unsure:
+            raise RunError(f"{path.name} cannot be resumed: {how.state} ({how.why})", _not_yet(how.state, path))
+        if where and how.state in RESUMABLE:
+            config = relaunched(config, where)
+            rundir.reconfigure(path, config)
+        rundir.forget_stop(path)
+        if before is not None and how.state in RESUMABLE and rundir.liveness(path) not in RESUMABLE:
+            rundir.declare_gone(path, how.why)
+        if config.launcher != "slurm":
+            _start(project or path.parent, path, after=0 if before is None else before.incarnation)
+        else:
+            slurm.submit(path, config, launching.command(config, path, resume=False))
 
 
-def stop(project: Path, name: str, *, force: bool = False) -> Stop:
-    """Ask a run to save and end (``force``: kill it); returns what could be done, see ``engine.rundir``."""
+def _not_yet(state: State, path: Path) -> str:
+    if state == "unknown":
+        return (
+            "A run that may be alive is never taken over. If you know that it is gone: "
+            f"claif-tui runs stop --gone {path}"
+        )
+    return "Start a new run for other settings." if state == "finished" else "Stop it first, or follow it."
+
+
+def relaunched(config: TrainConfig, where: Mapping[str, object]) -> TrainConfig:
+    """Return the settings with others of where the run goes; what the new launcher does not use is left out."""
+    launcher = where.get("launcher", config.launcher)
+    kept = {name: DEFAULTS[name] for name in WHERE if launcher not in (FIELDS[name].launchers or (launcher,))}
+    return from_mapping({**to_mapping(config), **kept, **where})
+
+
+def stop(project: Path, name: str, *, force: bool = False) -> Stopped:
+    """Ask a run to save and end (``force``: kill it); returns what could be done."""
     return stop_at(find(project, name), force=force)
 
 
-def stop_at(path: Path, *, force: bool = False) -> Stop:
-    """The same for a run directory that need not lie in a project."""
+def stop_at(path: Path, *, force: bool = False) -> Stopped:
+    """The same for a run directory that need not lie in a project.
+
+    "cancelled": its job was taken out of the queue (``force``: killed by Slurm); the others as in ``engine.rundir``.
+    """
     with told():
+        how = slurm_queue.condition(path)
+        if how.state == "waiting" or (force and slurm_queue.submitted(path) and not rundir.lives_here(path)):
+            rundir.wish(path)  # first: a job that begins this moment finds it
+            if not slurm.cancel(path, force=force):
+                return "asked"
+            if (
+                how.state == "waiting"
+                and slurm_queue.condition(path).state == "dead"
+                and rundir.read_info(path)
+            ):
+                # It was put back without time for a word, and nobody is left to say that it is over.
+                why = "its job was taken out of the queue"
+                rundir.tell_after(path, "stopped", step=row_of(path).step, message=why)
+            return "cancelled"
+        if how.state in RESUMABLE:
+            return "over"
         return rundir.request_stop(path, force=force)
 
 
-def import_run(project: Path, source: Path, name: str = "") -> str:
-    """Copy a run directory from elsewhere, e.g. from a cluster, into the project; returns its name there.
-
-    ``ClaifError`` if it is no run directory, may still be running, holds links, or the name is taken.
-    """
+def declare_gone(path: Path) -> None:
+    """Take the user's word that a run of unknown state is gone: it is dead from then on, and may be resumed."""
     with told():
-        rundir.read_config(source)
-        state = rundir.condition(source)
-    if state.state in ("running", "stopping"):
-        raise UsageError(f"{source} is {state.state} ({state.why})", "Import it once it has ended.")
-    name = name or source.resolve().name
-    target = project / FOLDER / name
-    if name.startswith(".") or "/" in name:
-        raise UsageError(f"{name!r} cannot be the name of a run", "Choose a plain name.")
-    if target.exists():
-        raise UsageError(f"the project has a run {name} already", "Give the import another name.")
-    for entry in source.rglob("*"):
-        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-            raise InputError(
-                f"{entry} is no plain file", "Copy the run with its links resolved, then import that."
+        how = slurm_queue.condition(path)
+        if how.state != "unknown":
+            raise UsageError(
+                f"{path.name} is {how.state} ({how.why}): --gone is for a run of which nothing is known",
+                "Go on with it: claif-tui train --resume"
+                if how.state in RESUMABLE
+                else "Stop it without --gone.",
             )
-    staged = project / FOLDER / f".importing-{secrets.token_hex(6)}"
-    try:
-        shutil.copytree(source, staged, ignore=shutil.ignore_patterns("*.part"))
-        staged.rename(target)
-    except OSError as error:
-        raise InputError(
-            f"{source} cannot be copied to {target}: {_reason(error)}", "Check free space and permissions."
-        ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return name
+        if rundir.read_info(path) is None:
+            raise UsageError(f"{path.name} never began ({how.why})", "Delete its folder and start it anew.")
+        rundir.declare_gone(path, "its user says that it is gone")
 
 
 def log_tail(path: Path) -> str:
@@ -232,7 +278,7 @@ def log_tail(path: Path) -> str:
 
 def row_of(path: Path) -> RunRow:
     """Return the line of one run directory, whatever state it is in."""
-    how = rundir.condition(path)
+    how = slurm_queue.condition(path)
     row = RunRow(path.name, path, how.state, how.why)
     # Each part that reads adds what it tells; the state already says what does not.
     for add in (_with_config, _with_info, _with_metrics, _with_events):
@@ -248,9 +294,16 @@ def _with_config(row: RunRow) -> RunRow:
 
 def _with_info(row: RunRow) -> RunRow:
     info = rundir.read_info(row.path)
-    if info is None:
+    if info is not None:
+        data = info.facts.get("data")
+        snapshot = str(data.get("snapshot") or "") if isinstance(data, dict) else ""
+        row = replace(
+            row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job, snapshot=snapshot
+        )
+    job = slurm_queue.submitted(row.path)
+    if job is None:
         return row
-    return replace(row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job)
+    return replace(row, begun=row.begun or job.submitted, launcher="slurm", job=job.job)
 
 
 def _with_metrics(row: RunRow) -> RunRow:
@@ -275,7 +328,7 @@ def _with_events(row: RunRow) -> RunRow:
         step=steps[-1] if steps else 0,
         total=totals[-1] if totals else 0,
         told=times[-1] if times else None,
-        why=_last_words(events[-1]) or row.why if events and row.state in ENDS else row.why,
+        why=(_last_words(events[-1]) if events and events[-1]["kind"] == row.state else "") or row.why,
     )
 
 
@@ -372,6 +425,7 @@ def _remove_prepared(path: Path) -> None:
     with contextlib.suppress(OSError):
         (path / rundir.LOG).unlink(missing_ok=True)
         (path / rundir.CONFIG).unlink(missing_ok=True)
+        shutil.rmtree(path / rundir.SLURM, ignore_errors=True)
         path.rmdir()
 
 
@@ -380,10 +434,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _reason(error: OSError) -> str:
-    """Name the cause; ``shutil`` gathers many errors into one without a number."""
-    if error.strerror:
-        return error.strerror
-    return str(error.args[0][0][2]) if error.args and isinstance(error.args[0], list) else str(error)

@@ -11,11 +11,9 @@ from typing import Any
 
 from claif_tui.core.engine_child import ask, require_train
 from claif_tui.core.errors import InputError, UsageError
-from claif_tui.core.runs import FOLDER, list_runs, told
+from claif_tui.core.runs import FOLDER, RESUMABLE, list_runs, told
 from claif_tui.core.store.project import DATABASE
 from engine.config import TrainConfig, from_json, from_mapping, read_toml, resolved, to_json
-
-RESUMABLE = ("stopped", "failed", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

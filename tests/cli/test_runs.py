@@ -142,6 +142,8 @@ def test_a_run_that_is_killed_is_told_as_dead(folder: Path, cli: Cli) -> None:
     follower = Follower(path)
     while not follower.progress.scores:
         follower.poll()
+    while "turn 1" not in runs.log_tail(path):
+        os.sched_yield()
     assert "was killed" in cli("runs", "stop", str(path), "--force", "-P", folder).out
     done = cli("runs", "show", str(path), "--follow", "-P", folder)
     assert done.code == 1

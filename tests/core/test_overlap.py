@@ -12,7 +12,7 @@ from claif_tui.core import overlap, overlap_removal, settings
 from claif_tui.core.errors import ClaifError, InputError, UsageError
 from claif_tui.core.snapshot import find, snapshots
 from claif_tui.core.store.store import Store
-from engine import rundir
+from engine import rundir, wishes
 from engine.config import TrainConfig
 from engine.data import read
 from engine.duplicates import VERSION
@@ -80,7 +80,7 @@ def test_what_overlaps_is_found_once_said_noted_and_left_out(
     overlap.note(run, found)
     noted = overlap.noted(run)
     assert noted is not None and overlap.warnings(noted) == said
-    assert "red" not in (run / rundir.OVERLAP).read_text(), "training sentences stay out of the run"
+    assert "red" not in (run / wishes.OVERLAP).read_text(), "training sentences stay out of the run"
     taken.describe(data={"sha256": "another"})
     assert not overlap.fits(run, found)
     taken.events.close()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from claif_tui.core import launching, runs
 from claif_tui.core.errors import ClaifError, InputError, UsageError
+from claif_tui.core.run_import import import_run
 from claif_tui.core.runs import Follower, Progress, Score
 from engine import rundir
 from engine.config import TrainConfig, preset
@@ -264,9 +266,11 @@ def test_a_run_from_elsewhere_is_imported_whole(project: Path, tmp_path: Path) -
     (source / "checkpoints" / "best").mkdir(parents=True)
     (source / "checkpoints" / "best" / "model.safetensors").write_bytes(b"weights")
     (source / ".metrics.json.0.part").touch()
+    with pytest.raises(UsageError, match="has this run already: claif-1"):
+        import_run(project, source)
     with pytest.raises(UsageError, match="has a run claif-1 already"):
-        runs.import_run(project, source)
-    assert runs.import_run(project, source, "cluster") == "cluster"
+        import_run(project, source, name)
+    assert import_run(project, source, "cluster").name == "cluster"
     copied = project / "runs" / "cluster"
     assert (copied / "checkpoints" / "best" / "model.safetensors").read_bytes() == b"weights"
     assert not (copied / ".metrics.json.0.part").exists()
@@ -274,24 +278,55 @@ def test_a_run_from_elsewhere_is_imported_whole(project: Path, tmp_path: Path) -
     assert {row.name for row in runs.list_runs(project)} == {name, "cluster"}
 
 
+def test_a_packed_run_is_unpacked_and_its_models_may_stay_behind(project: Path, tmp_path: Path) -> None:
+    source = project / "runs" / launch(project, FINISHES)
+    wait(project, source.name)
+    (source / "checkpoints" / "best").mkdir(parents=True)
+    (source / "checkpoints" / "best" / "model.safetensors").write_bytes(b"weights")
+    # What submitit leaves: a pickle that nobody is to load, and a link.
+    (source / "slurm").mkdir()
+    (source / "slurm" / "7_submitted.pkl").touch()
+    (source / "slurm" / ".submission_file_1.sh").symlink_to("/somewhere/7_submission.sh")
+    with tarfile.open(tmp_path / "run7.tar.gz", "w:gz") as archive:
+        archive.add(source, "scratch/claif-1")
+    other = tmp_path / "laptop"
+    done = import_run(other, tmp_path / "run7.tar.gz")
+    assert (done.name, done.state, done.models) == ("run7", "finished", True)
+    assert runs.show(other, "run7").progress == runs.show(project, source.name).progress
+    assert list((other / "runs" / "run7" / "slurm").iterdir()) == []
+    light = import_run(other, source, "light", models=False)
+    assert not light.models and (light.path / "metrics.json").is_file()
+    for bad in ("link", "/absolute", "../up"):
+        member = tarfile.TarInfo(bad)
+        member.type = tarfile.SYMTYPE if bad == "link" else tarfile.REGTYPE
+        with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+            archive.addfile(member)
+        with pytest.raises(InputError, match="is no plain file inside it"):
+            import_run(other, tmp_path / "bad.tar")
+    (tmp_path / "half.tgz").write_bytes((tmp_path / "run7.tar.gz").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"neither a run directory nor a whole tar|holds 0 run directories"):
+        import_run(other, tmp_path / "half.tgz")
+    assert sorted(entry.name for entry in (other / "runs").iterdir()) == ["light", "run7"]
+
+
 def test_what_is_no_ended_run_is_not_imported(project: Path, tmp_path: Path) -> None:
     name = launch(project, WAITS)
     source = project / "runs" / name
     with pytest.raises(UsageError, match="is running"):
-        runs.import_run(project, source, "copy")
+        import_run(project, source, "copy")
     runs.stop(project, name, force=True)
     wait_gone(source)
     for bad in ("../x", ".x"):
         with pytest.raises(UsageError, match="cannot be the name"):
-            runs.import_run(project, source, bad)
+            import_run(project, source, bad)
     (tmp_path / "none").mkdir()
     with pytest.raises(ClaifError, match="is not a run directory"):
-        runs.import_run(project, tmp_path / "none")
+        import_run(project, tmp_path / "none")
     (source / "secret").symlink_to("/etc/hostname")
     with pytest.raises(InputError, match="secret is no plain file"):
-        runs.import_run(project, source, "copy")
+        import_run(project, source, "copy")
     (source / "secret").unlink()
-    runs.import_run(project, source, "copy")
+    import_run(project, source, "copy")
     assert liveness(project / "runs" / "copy") == "dead"
     assert sorted(f.name for f in (project / "runs").iterdir()) == [name, "copy"]
 

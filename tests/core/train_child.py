@@ -10,7 +10,7 @@ from pathlib import Path
 from engine import rundir
 from engine.rundir import Run
 
-REFUSES, SILENT, FINISHES, WAITS, FAILS = range(5)
+REFUSES, SILENT, FINISHES, WAITS, FAILS, PREEMPTED = range(6)
 
 
 def go_on(run: Run, first: int, last: int) -> None:
@@ -38,7 +38,7 @@ def main(path: Path, resume: bool) -> int:
             sys.stderr.write("looking at the data\nd.jsonl: line 7: no score\n")
         return 2
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    run = rundir.claim(path, config, resume=resume)
+    run = rundir.claim(path, config, config.launcher, resume=resume)
     run.describe(keys=[name for name in os.environ if name.endswith("_API_KEY")], cwd=str(Path.cwd()))
     sys.stderr.write(f"turn {run.info.incarnation}\n")
     sys.stderr.flush()
@@ -46,7 +46,9 @@ def main(path: Path, resume: bool) -> int:
     if config.seed == FAILS:
         run.events.write("failed", type="ValueError", message="a loss is not a number", hint="Lower lr.")
         return 1
-    if config.seed == WAITS and not resume:
+    if config.seed == PREEMPTED and not resume:
+        os.kill(os.getppid(), signal.SIGUSR2)  # the job that this process belongs to
+    if config.seed in (WAITS, PREEMPTED) and not resume:
         signal.sigwait({signal.SIGTERM})
         run.events.write("stopped", step=6)
         return 0

@@ -10,6 +10,7 @@ import click
 
 from claif_tui.cli import following, output
 from claif_tui.cli.shared import json_option, project_folder, project_option
+from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.runs import RunDetail, RunRow
@@ -64,33 +65,46 @@ def show(name: str, follow: bool, as_json: bool, project: Path | None) -> int:
 
 
 @command.command("import")
-@click.argument("source", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("source", type=click.Path(path_type=Path), metavar="DIR|TAR")
 @click.option("--name", default="", help="Its name in the project.  [default: the folder's]")
+@click.option("--no-models", is_flag=True, help="Leave its checkpoints out: curves, metrics and settings only.")
 @json_option
 @project_option
-def import_(source: Path, name: str, as_json: bool, project: Path | None) -> None:
-    """Copy a run directory into the project, from a cluster for instance."""
-    from claif_tui.core.runs import FOLDER, import_run
+def import_(source: Path, name: str, no_models: bool, as_json: bool, project: Path | None) -> None:
+    """Copy a run directory, or a tar archive of one, into the project: from a cluster for instance."""
+    from claif_tui.core.run_import import import_run
 
     folder = project_folder(project)
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    name = import_run(folder, source, name)
+    done = import_run(folder, source, name, models=not no_models)
     if as_json:
-        output.document({"name": name, "path": str(folder / FOLDER / name)})
+        output.document({"name": done.name, "path": str(done.path), "state": done.state, "models": done.models})
     else:
-        output.line(f"the project has the run {name} now")
+        models = "" if done.models else ", without its models"
+        output.line(f"the project has the run {done.name} now{models}: {done.state} ({done.why})")
 
 
 @command.command("stop")
 @click.argument("name", metavar="NAME|DIR")
 @click.option("--force", is_flag=True, help="Kill it: what came after the last checkpoint is lost.")
+@click.option("--gone", is_flag=True, help="You know that an unknown run is gone: it may be resumed then.")
 @json_option
 @project_option
-def stop(name: str, force: bool, as_json: bool, project: Path | None) -> None:
-    """Ask a run to save and end, on whatever host it is."""
-    from claif_tui.core.runs import stop_at
+def stop(name: str, force: bool, gone: bool, as_json: bool, project: Path | None) -> None:
+    """Ask a run to save and end, on whatever host it is; a job that waits leaves the queue."""
+    from claif_tui.core.runs import declare_gone, stop_at
 
     path = following.locate(project_folder(project), name)
+    if gone:
+        if force:
+            raise UsageError("--force and --gone do not go together", "A run that is gone cannot be killed.")
+        declare_gone(path)
+        if as_json:
+            output.document({"name": path.name, "path": str(path), "stop": "gone"})
+        else:
+            output.line(
+                f"{path.name} is dead by your word. Go on with it: claif-tui train --resume --out {path}"
+            )
+        return
     done = stop_at(path, force=force)
     if as_json:
         output.document({"name": path.name, "path": str(path), "stop": done})
@@ -98,6 +112,7 @@ def stop(name: str, force: bool, as_json: bool, project: Path | None) -> None:
     said = {
         "signalled": "was killed" if force else "was told to save and end",
         "asked": "will find the wish to end beside its files, wherever it runs",
+        "cancelled": "was killed by Slurm" if force else "left the queue of Slurm",
         "over": "is over already: there was nothing to stop",
     }
     output.line(f"{path.name} {said[done]}")
@@ -130,16 +145,20 @@ def _warnings(detail: RunDetail) -> list[str]:
 
 
 def _describe(detail: RunDetail) -> None:
+    from claif_tui.core.runs import LIVE, RESUMABLE
+
     row, progress, config = detail.row, detail.progress, detail.config
     facts = [
         ("run", row.name),
         ("path", row.path),
         ("state", f"{row.state} ({row.why})"),
-        ("begun", f"{_time(row.begun)} on {row.host}"),
+        ("begun", f"{_time(row.begun)} on {row.host}") if row.host else ("submitted", _time(row.begun)),
+        *([("job", f"{row.job} of Slurm")] if row.job else []),
         ("system", row.system),
         ("model", row.model),
         ("data", f"{config.data}, {progress.rows:,} rows"),
-        ("device", f"{progress.device}, {config.precision}"),
+        *([("snapshot", row.snapshot)] if row.snapshot else []),
+        ("device", ", ".join(filter(None, (progress.device, config.precision)))),
         ("steps", _steps(row)),
         ("best dev", _best(row) or "none yet"),
     ]
@@ -152,10 +171,12 @@ def _describe(detail: RunDetail) -> None:
         output.line(progress.message)
     for line in detail.log.splitlines()[-10:]:
         output.line(f"  {line}")
-    if row.state in ("stopped", "failed", "dead"):
+    if row.state in RESUMABLE:
         output.line(f"Go on with it: claif-tui train --resume --out {row.path}")
-    elif row.state in ("running", "stopping"):
+    elif row.state in LIVE:
         output.line(f"Follow it: {following.again(row.path)}")
+    elif row.state == "unknown" and row.begun:
+        output.line(f"If you know that it is gone: claif-tui runs stop --gone {row.path}")
 
 
 def _steps(row: RunRow) -> str:

@@ -10,7 +10,7 @@ import click
 from claif_tui.cli import diagnostics, following, output
 from claif_tui.cli.shared import F, json_option, project_folder, project_option
 from claif_tui.core.errors import UsageError
-from engine.config import FIELDS, Field, parse
+from engine.config import FIELDS, WHERE, Field, parse
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def _option(field: Field) -> Any:
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=f"{field.help}.")
     if field.kind == "choice":
         return click.option(flag, field.name, type=click.Choice(field.choices), help=f"{field.help}.")
+    if field.kind == "lines":
+        words = f"{field.help}; may be given several times."
+        return click.option(flag, field.name, multiple=True, default=None, metavar="LINE", help=words)
     metavar = _METAVARS.get(field.name) or _KINDS.get(field.kind, "TEXT")
     return click.option(flag, field.name, type=Setting(field), metavar=metavar, help=f"{field.help}.")
 
@@ -82,7 +85,9 @@ def _option(field: Field) -> Any:
     help="Train on a snapshot without the rows of which a sentence stands in a test set: the same, or nearly too.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with a run that stopped, failed or died: --out, or the newest."
+    "--resume",
+    is_flag=True,
+    help="Go on with a run that stopped, failed or died: --out, or the newest. --launcher takes it elsewhere.",
 )
 @click.option(
     "--lr-grid",
@@ -114,7 +119,7 @@ def command(
     from claif_tui.core import runs, training
 
     folder = project_folder(project).absolute()
-    options = {name: value for name, value in settings.items() if value is not None}
+    options = {name: value for name, value in settings.items() if value not in (None, ())}
     if resume:
         words = {"check_overlap": check_overlap, "remove_overlap": remove_overlap, "lr_grid": lr_grid}
         path = _resumed(folder, options | {name: word for name, word in words.items() if word}, file)
@@ -145,7 +150,7 @@ def command(
             return train(place, config, grid, launched, as_json=as_json)
         path = runs.launch(place, config)
         launched(path)
-    diagnostics.note(f"{path.name} {'goes on' if resume else 'runs'} in {path}")
+    diagnostics.note(f"{path.name} {_how(path, resume=resume)} in {path}")
     if follow:
         return following.follow(path, as_json=as_json)
     diagnostics.note(f"Follow it: {following.again(path)}   Stop it: claif-tui runs stop {path}")
@@ -169,10 +174,20 @@ def _grid(words: str | None, options: dict[str, Any]) -> list[float]:
     return rates(words)
 
 
+def _how(path: Path, *, resume: bool) -> str:
+    from claif_tui.core import slurm_queue
+
+    job = slurm_queue.submitted(path)
+    if job is not None and slurm_queue.condition(path).state == "waiting":
+        return f"waits in the queue of Slurm as job {job.job}"
+    return "goes on" if resume else "runs"
+
+
 def _resumed(folder: Path, options: dict[str, Any], file: Path | None) -> Path:
     from claif_tui.core import runs, training
 
-    given = sorted(options.keys() - {"out"})
+    where = {name: value for name, value in options.items() if name in WHERE}
+    given = sorted(options.keys() - {"out"} - where.keys())
     if file is not None or given:
         name = "--config" if file is not None else f"--{given[0].replace('_', '-')}"
         raise UsageError(
@@ -180,7 +195,7 @@ def _resumed(folder: Path, options: dict[str, Any], file: Path | None) -> Path:
             "A run goes on with the settings it began with; --out names it.",
         )
     path = following.locate(folder, options["out"]) if "out" in options else training.resumable(folder)
-    runs.resume_at(path)
+    runs.resume_at(path, where=where)
     return path
 
 

@@ -18,7 +18,7 @@ from claif_tui.core.errors import UsageError
 from claif_tui.core.evaluating import TARGET, EvaluationWish
 from claif_tui.core.provenance import API, VECTORS, is_api
 from claif_tui.core.reference import SUPERVISION
-from claif_tui.core.runs import RunRow, list_runs
+from claif_tui.core.runs import LIVE, RunRow, list_runs
 from claif_tui.core.settings import load, parse, setting_of
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
@@ -108,7 +108,7 @@ def endpoints() -> list[str]:
 
 def _has_best(row: RunRow) -> bool:
     """Whether a run has ended and left a checkpoint; one that is at work would put another in its place meanwhile."""
-    return row.state not in ("running", "stopping") and (row.path / rundir.CHECKPOINTS / "best").is_dir()
+    return row.state not in LIVE and (row.path / rundir.CHECKPOINTS / "best").is_dir()
 
 
 def _offer(row: RunRow) -> Offer:

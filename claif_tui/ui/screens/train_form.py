@@ -119,11 +119,12 @@ class ConfigModal(ClaifModal[Wanted | None]):
         self._narrow()
 
     def _narrow(self) -> None:
-        """Hide what the objective does not use; such a field is left at its default."""
-        objective = self._field("objective").text
+        """Hide what the objective or the launcher does not use; such a field is left at its default."""
+        objective, launcher = self._field("objective").text, self._field("launcher").text
         for field in self.query(Field):
-            used = FIELDS[field.key].objectives
-            field.display = not used or objective in used
+            known = FIELDS[field.key]
+            used = not known.objectives or objective in known.objectives
+            field.display = used and (not known.launchers or launcher in known.launchers)
 
     def _field(self, name: str) -> Field:
         return next(field for field in self.query(Field) if field.key == name)
@@ -142,7 +143,7 @@ class ConfigModal(ClaifModal[Wanted | None]):
             self._fill(preset(event.text, **{name: value for name, value in kept.items() if value}))
             for field in self.query(Field):
                 field.problem("")
-        elif event.key == "objective":
+        elif event.key in ("objective", "launcher"):
             self._narrow()
         self.query_one("#form-about", Static).update(about(event.key, event.text))
         self._plan()

@@ -211,7 +211,8 @@ async def launch(screen: TrainScreen, config: TrainConfig, *, without: Rule | No
     if path.parent != (store.folder / runs.FOLDER).absolute():
         screen.shell.say(f"The run trains in {path}: outside the project, so it is not in this list.")
         return
-    screen.shell.say(f"{path.name} trains. {ON_ITS_OWN}")
+    job = config.launcher == "slurm"
+    screen.shell.say(f"{path.name} {'is in the queue of Slurm' if job else 'trains'}. {ON_ITS_OWN}")
     screen.attach(path.name)
 
 
@@ -243,6 +244,9 @@ async def stop(screen: TrainScreen) -> None:
         if force
         else f"{row.name} saves and ends. R goes on with it later.",
         "asked": f"Asked {row.name} on {row.host} to save and end; it looks about once a second.",
+        "cancelled": f"{row.name} was killed by Slurm."
+        if force
+        else f"{row.name} left the queue of Slurm. R hands it in again.",
         "over": f"{row.name} has ended already.",
     }
     screen.shell.say(said[done])

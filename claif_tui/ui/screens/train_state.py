@@ -17,6 +17,8 @@ import numpy as np
 from claif_tui.core.errors import ClaifError
 from claif_tui.core.overlap import noted, short, warnings
 from claif_tui.core.run_progress import Follower, Score
+from claif_tui.core.runs import LIVE as LIVE
+from claif_tui.core.runs import RESUMABLE as RESUMABLE
 from claif_tui.core.runs import RunRow, list_runs, log_tail, told
 from claif_tui.ui.widgets.downsample import Floats
 from engine.rundir import OVERLAP
@@ -28,8 +30,6 @@ LOG_LINES = 500
 """Lines of the log that are kept."""
 PACES = 9
 """Throughputs that an estimate is made of."""
-LIVE = frozenset({"running", "stopping"})
-RESUMABLE = frozenset({"stopped", "failed", "dead"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +238,8 @@ def log_line(event: Event) -> LogLine | None:
             return LogLine(t, f"! {event.get('message', '')}", "$text-warning")
         case "stopped":
             return LogLine(t, f"{at}  stopped and saved", "$text-warning")
+        case "queued":
+            return LogLine(t, str(event.get("message", "")), "$text-warning")
         case "finished":
             why = event.get("reason")
             return LogLine(t, f"{at}  finished{f': {why}' if why else ''}", "$text-success")

@@ -14,6 +14,7 @@ from claif_tui.ui.screens.train_state import LogLine, View
 from claif_tui.ui.widgets.row_source import fit
 
 STATES: dict[str, tuple[str, str]] = {
+    "waiting": ("◷", "$text-warning"),
     "running": ("▶", "$text-success"),
     "stopping": ("■", "$text-warning"),
     "finished": ("✓", "$text-success"),
@@ -24,6 +25,7 @@ STATES: dict[str, tuple[str, str]] = {
 }
 """Glyph and colour of each state of a run; the word is the state itself."""
 NEXT: dict[str, str] = {
+    "waiting": "x takes it out of the queue",
     "running": "x stops and saves",
     "stopping": "it saves, then ends",
     "finished": "8 evaluates it",
@@ -79,7 +81,8 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
     if view is not None and view.problem:
         rows.append(safe.block(view.problem, "$text-error"))
     if view is None or not view.total:
-        rows.append((_waiting(row), "$text-muted"))
+        if row.state not in ("dead", "unknown"):  # these say why below
+            rows.append((_waiting(row), "$text-muted"))
         rows += _closing(row, view)
         return safe.lines(*rows)
     rows.append(bar(view.step, view.total, max(6, width - 6)))
@@ -97,6 +100,8 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
     if memory := _memory(view):
         rows.append(memory)
     rows.append((view.device, "$text-muted"))
+    if row.snapshot:
+        rows.append((f"snapshot {row.snapshot}", "$text-muted"))
     if view.overlap:
         rows.append(safe.join((f"! {view.overlap}", "$text-warning"), ("  c", "bold $text-primary")))
     rows += _closing(row, view)
@@ -107,6 +112,8 @@ def now_lines(row: RunRow, view: View | None, width: int) -> Content:
     """Return the same as two lines, for a narrow terminal; the next key is left out where there is no room."""
     glyph, style = STATES[row.state]
     head = safe.join((f"{glyph} {row.state} ", style), (row.name, "bold"))
+    if row.state == "waiting":
+        return safe.lines(head, safe.join(row.why, "   ", (NEXT[row.state], "bold $text-primary")))
     if view is None or not view.total:
         closing = safe.join(*_closing(row, view), separator=" ")
         return safe.lines(head, closing if closing.plain else safe.line(_waiting(row), "$text-muted"))
@@ -127,7 +134,7 @@ def now_lines(row: RunRow, view: View | None, width: int) -> Content:
 
 
 def _where(row: RunRow) -> str:
-    return f"job {row.job} on {row.host}" if row.job else f"on {row.host}" if row.host else ""
+    return " ".join(filter(None, (row.job and f"job {row.job}", row.host and f"on {row.host}")))
 
 
 def _waiting(row: RunRow) -> str:
@@ -175,7 +182,7 @@ def _closing(row: RunRow, view: View | None) -> list[safe.Part]:
     parts: list[safe.Part] = []
     if row.state == "failed":
         parts.append(safe.line(view.message if view is not None and view.message else row.why, "$text-error"))
-    elif row.state in ("dead", "unknown"):
+    elif row.state in ("dead", "unknown") or (row.state == "waiting" and view is not None and view.total):
         parts.append(safe.line(row.why, "$text-warning"))
     if key := NEXT[row.state]:
         parts.append((key, "bold $text-primary"))
