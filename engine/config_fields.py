@@ -290,8 +290,7 @@ _TABLE = (
         name="launcher",
         kind="choice",
         choices=LAUNCHERS,
-        help="Where the run goes: one process here (local), several here that share every batch (torchrun), or a job "
-        "of the cluster's queue (slurm)",
+        help="Where the run goes: a process here, several here (torchrun), a job of the cluster's queue (slurm)",
     ),
     Field(
         name="processes",

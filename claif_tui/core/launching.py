@@ -6,6 +6,7 @@ Each launcher of ``engine.config`` has its words here; whoever follows a run nee
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from engine.config import TrainConfig
@@ -21,6 +22,13 @@ START_SECONDS = 60.0
 """How long a new process may take to claim its directory, which it does before it loads anything large."""
 TORCHRUN_SECONDS = 180.0
 """The same behind torchrun, which loads torch first: from a network file system that takes a while."""
+
+
+def settled(config: TrainConfig) -> TrainConfig:
+    """Return the settings with a process for each GPU that Slurm is asked for, where their number was left open."""
+    if config.launcher == "slurm" and not config.processes and config.slurm_gpus > 1:
+        return replace(config, processes=config.slurm_gpus)
+    return config
 
 
 def command(config: TrainConfig, path: Path, *, resume: bool) -> list[str]:

@@ -155,9 +155,7 @@ def launch(project: Path, config: TrainConfig, *, base: Path | None = None) -> P
         config = resolved(config, base or Path.cwd())
         if not config.data:
             raise UsageError("there is no training data: data is empty", "Name a snapshot or a file (--data).")
-        if config.launcher == "slurm" and not config.processes and config.slurm_gpus > 1:
-            config = replace(config, processes=config.slurm_gpus)
-        path, config = _prepared(project, config)
+        path, config = _prepared(project, launching.settled(config))
         try:
             if config.launcher == "slurm":
                 slurm.submit(path, config, launching.command(config, path, resume=False))

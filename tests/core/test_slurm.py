@@ -143,11 +143,12 @@ def test_what_sbatch_is_told_and_no_key_goes_along(
     assert f"#SBATCH --job-name={job.name}" in script
 
 
-def test_several_gpus_are_several_processes(project: Path, commands: Slurm) -> None:
-    path = runs.launch(project, preset("claif", data="d.jsonl", launcher="slurm", slurm_gpus=2), base=project)
-    config = rundir.read_config(path)
+def test_several_gpus_are_several_processes() -> None:
+    config = launching.settled(preset("claif", data="d.jsonl", launcher="slurm", slurm_gpus=2))
     assert (config.processes, config.slurm_gpus) == (2, 2)
-    assert launching.command(config, path, resume=False)[3] == "engine.torchrun"
+    assert launching.command(config, Path("run"), resume=False)[3] == "engine.torchrun"
+    one = launching.settled(preset("claif", data="d.jsonl", launcher="slurm"))
+    assert (one.processes, launching.command(one, Path("run"), resume=False)[3]) == (0, "engine")
 
 
 def test_a_job_that_is_not_taken_leaves_nothing_behind(
