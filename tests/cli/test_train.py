@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from claif_tui.core import runs, training
+from claif_tui.core import launching, runs, training
 from engine.config import FIELDS
 from tests.cli.conftest import ROOT, Cli, child, finish
+from tests.core.train_child import FINISHES
 
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("transformers", reason="needs the train extra")
@@ -57,25 +58,29 @@ def test_a_file_becomes_a_model_and_test_data_only_when_that_is_said(project: Pa
     assert len(detail.progress.losses) == 6
 
 
-def test_a_grid_trains_what_is_missing_and_names_the_best(project: Path, pairs: Path, cli: Cli) -> None:
-    words = ("train", "-P", project, "--data", pairs, *SMALL, "--epochs", 1)
+def test_a_grid_trains_what_is_missing_and_names_the_best(
+    project: Path, pairs: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
+    words = ("train", "-P", project, "--data", pairs, *SMALL, "--seed", FINISHES)
     assert "does not go with" in cli(*words, "--lr-grid", "1e-5,2e-5", "--lr", "1e-5").err
     assert "two rates or more" in cli(*words, "--lr-grid", "1e-5,0.00001").err
-    first = finish(child(*words, "--lr", "5e-4", "--follow"), timeout=110)
-    assert first.code == 0, first.err
-    done = finish(child(*words, "--lr-grid", "5e-4,1e-12", "--json"), timeout=110)
+    assert cli(*words, "--lr", "2e-5", "--follow").code == 0
+    done = cli(*words, "--lr-grid", "2e-5,5e-5,1e-5", "--json")
     assert done.code == 0, done.err
-    assert [(row["lr"], row["name"], row["state"]) for row in done.doc["grid"]] == [
-        (5e-4, "claif-1", "finished"),
-        (1e-12, "claif-2", "finished"),
+    assert [(row["lr"], row["name"], row["best"]["dev"]) for row in done.doc["grid"]] == [
+        (2e-5, "claif-1", 76.0),
+        (5e-5, "claif-2", 77.0),
+        (1e-5, "claif-3", 76.0),
     ]
-    devs = {row["name"]: row["best"]["dev"] for row in done.doc["grid"]}
-    assert devs["claif-1"] != devs["claif-2"]
-    assert done.doc["best"] == max(devs, key=lambda name: devs[name])
-    again = cli(*words, "--lr-grid", "1e-12,5e-4")
+    assert done.doc["best"] == "claif-2"
+    again = cli(*words, "--lr-grid", "1e-5,5e-5")
     assert again.code == 0, again.err
-    assert [line.split()[0] for line in again.out.splitlines()[1:]] == ["1e-12", "0.0005"]
-    assert len(list((project / "runs").iterdir())) == 2
+    assert [line.split() for line in again.out.splitlines()[1:]] == [
+        ["1e-05", "76.00", "6", "claif-3"],
+        ["5e-05", "77.00", "6", "claif-2", "best"],
+    ]
+    assert len(list((project / "runs").iterdir())) == 3
 
 
 def test_what_does_not_fit_is_refused_before_a_run_is_made(project: Path, pairs: Path, cli: Cli) -> None:
