@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claif_tui.core import runs, training
+from claif_tui.core import lr_grid, runs, training
 from engine.config import FIELDS
 from tests.cli.conftest import ROOT, Cli, child, finish
 
@@ -59,7 +59,8 @@ def test_a_file_becomes_a_model_and_test_data_only_when_that_is_said(project: Pa
 
 def test_a_grid_trains_what_is_missing_and_names_the_best(project: Path, pairs: Path, cli: Cli) -> None:
     words = ("train", "-P", project, "--data", pairs, *SMALL, "--epochs", 1)
-    assert "does not go with" in cli(*words, "--lr-grid", "1e-5,2e-5", "--lr", "1e-5").err
+    for option in (("--lr", "1e-5"), ("--out", "runs/x")):
+        assert "does not go with" in cli(*words, "--lr-grid", "1e-5,2e-5", *option).err
     assert "two rates or more" in cli(*words, "--lr-grid", "1e-5,0.00001").err
     first = finish(child(*words, "--lr", "5e-4", "--follow"), timeout=110)
     assert first.code == 0, first.err
@@ -76,6 +77,11 @@ def test_a_grid_trains_what_is_missing_and_names_the_best(project: Path, pairs: 
     assert again.code == 0, again.err
     assert [line.split()[0] for line in again.out.splitlines()[1:]] == ["1e-12", "0.0005"]
     assert len(list((project / "runs").iterdir())) == 2
+    # What was trained on other rows is no result of these: both rates would be trained again.
+    config, grid = runs.show(project, "claif-1").config, [5e-4, 1e-12]
+    assert all(one.row for one in lr_grid.points(project, config, grid, training.planned(config).content))
+    pairs.write_text("".join(pairs.read_text().splitlines(keepends=True)[:-1]))
+    assert not any(one.row for one in lr_grid.points(project, config, grid, training.planned(config).content))
 
 
 def test_what_does_not_fit_is_refused_before_a_run_is_made(project: Path, pairs: Path, cli: Cli) -> None:

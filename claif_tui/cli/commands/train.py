@@ -122,6 +122,8 @@ def command(
     else:
         grid = _grid(lr_grid, options)
         config = training.configured(file, options, project=folder)
+        if grid and config.out:
+            raise UsageError("--lr-grid does not go with --out", "The runs of a grid go to runs/ of a project.")
         place = training.place_for(folder, config)
         if remove_overlap:
             config = overlap.cleaned(folder, config, check_overlap, remove_overlap)
@@ -142,7 +144,7 @@ def command(
         if grid:
             from claif_tui.cli.lr_grid import train
 
-            return train(place, config, grid, launched, as_json=as_json)
+            return train(place, config, plan, grid, launched, as_json=as_json)
         path = runs.launch(place, config)
         launched(path)
     diagnostics.note(f"{path.name} {'goes on' if resume else 'runs'} in {path}")
