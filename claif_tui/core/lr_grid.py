@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import engine.rundir as rundir
 from claif_tui.core.errors import UsageError
 from claif_tui.core.runs import EngineProblem, RunRow, list_runs, told
-from engine import rundir
 from engine.config import TrainConfig, digest, parse, resolved
 
 
