@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def card(
 ) -> str:
     """The card's text below the lines on loading: Markdown, without paths of the machine it was trained on.
 
-    ``overlap`` is what was noted with the run about evaluation sets, see ``engine.overlap``.
+    Nor has it names of people or of endpoints: models are handed on. ``overlap`` is what was noted with the run about
+    evaluation sets, see ``engine.overlap``.
     """
     settings = {
         name: value
@@ -50,8 +52,9 @@ def card(
         if name not in ("data", "dev", "out") and (getattr(config, name) != DEFAULTS[name] or name in _ALWAYS)
     }
     for name in ("model", "mask_model"):
-        if settings.get(name) and Path(settings[name]).is_absolute():
-            settings[name] = Path(settings[name]).name
+        if (place := settings.get(name)) and Path(place).is_absolute():
+            settings[name] = Path(place).name
+            remarks = tuple(remark.replace(place, settings[name]) for remark in remarks)
     lines = [
         "## Training",
         "",
@@ -72,11 +75,44 @@ def card(
             {name: value for name, value in data.items() if name != "lineage" and value not in (None, {}, [])}
         ),
     ]
-    lines += _overlap(overlap)
+    with suppress(
+        AttributeError, KeyError, TypeError, ValueError
+    ):  # a note that does not read costs no checkpoint
+        lines += _overlap(overlap)
     if "lineage" in data:
-        shown = json.dumps(data["lineage"], indent=2, ensure_ascii=False).replace("```", "'''")
+        shown = json.dumps(_public(data["lineage"]), indent=2, ensure_ascii=False).replace("```", "'''")
         lines += ["", "Where the rows come from:", "", "```json", shown, "```"]
     return "\n".join(lines) + "\n"
+
+
+_PUBLIC = (
+    "id",
+    "made_by",
+    "preset",
+    "made_with",
+    "smoothing",
+    "post_processing",
+    "funnel",
+    "rules",
+    "rows",
+    "sha256",
+    "splits",
+    "kinds",
+    "triplets",
+    "review",
+    "source",
+    "overlap_removed",
+)
+
+
+def _public(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a manifest a reader needs: not the filter, which may name reviewers, nor the recipe's text.
+
+    That one names an endpoint's profile; its id stays.
+    """
+    shown = {name: manifest[name] for name in _PUBLIC if manifest.get(name) is not None}
+    recipe = manifest.get("recipe")
+    return shown | ({"recipe": recipe["id"]} if isinstance(recipe, dict) and "id" in recipe else {})
 
 
 def _overlap(found: Mapping[str, Any] | None) -> list[str]:

@@ -17,6 +17,12 @@ class EngineError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def line(self) -> str:
+        """All of it in one line, as a process says it on stderr to whoever started it."""
+        parts = [f"{self.message.rstrip('.')}.", self.hint] if self.hint else [self.message]
+        return " ".join(" ".join(parts).split())
+
 
 class DataError(EngineError):
     """A data file is missing, cut, or not what it should be; the message names file, line and column."""

@@ -393,7 +393,7 @@ def main() -> int:
             with args.kept.open("xb") as file:
                 document = overlap(config, args.root, Removal(args.rule, select(args.tasks)), file)
     except EngineError as error:
-        sys.stderr.write(f"{error.message} {error.hint}".strip() + "\n")
+        sys.stderr.write(f"{error.line}\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"{args.kept} cannot be written: {error.strerror}\n")

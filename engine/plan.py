@@ -41,7 +41,7 @@ def main() -> int:
     try:
         document = plan(from_json(sys.stdin.buffer.read(), "the settings"))
     except EngineError as error:
-        sys.stderr.write(f"{error.message} {error.hint}".strip() + "\n")
+        sys.stderr.write(f"{error.line}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(document) + "\n")
     return 0

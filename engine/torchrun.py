@@ -29,7 +29,7 @@ def main() -> int:
         config = rundir.read_config(args.run)
         number = processes(config)
     except EngineError as error:
-        sys.stderr.write(f"{error.message} {error.hint}".strip() + "\n")
+        sys.stderr.write(f"{error.line}\n")
         return error.exit_code
     return launch(number, ["engine", "train", "--run", str(args.run), *(["--resume"] if args.resume else [])])
 

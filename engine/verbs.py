@@ -205,8 +205,7 @@ def _failed(run: Run, error: EngineError, kind: str = "") -> int:
 
 def _refused(error: EngineError) -> int:
     """Say what is wrong in one line, which whoever started the process may show; returns the exit code."""
-    parts = [f"{error.message.rstrip('.')}.", error.hint] if error.hint else [error.message]
-    sys.stderr.write(" ".join(" ".join(parts).split()) + "\n")
+    sys.stderr.write(f"{error.line}\n")
     return error.exit_code
 
 

@@ -7,29 +7,34 @@ from pathlib import Path
 
 from claif_tui.cli import diagnostics, following, output
 from claif_tui.core import lr_grid, runs
-from claif_tui.core.errors import ClaifError, UsageError
+from claif_tui.core.errors import ClaifError
 from claif_tui.core.lr_grid import Point
 from claif_tui.core.runs import RESUMABLE, RunRow
+from claif_tui.core.training import Plan
 from engine.config import TrainConfig
 
 
 def train(
-    folder: Path, config: TrainConfig, grid: list[float], launched: Callable[[Path], None], *, as_json: bool
+    folder: Path,
+    config: TrainConfig,
+    plan: Plan,
+    grid: list[float],
+    launched: Callable[[Path], None],
+    *,
+    as_json: bool,
 ) -> int:
     """Run what is missing of a grid and print its table; ``launched`` is told of each new run.
 
     A rate whose run has finished is not trained again, one that was interrupted goes on. A run that fails is told
     and the grid goes on; the exit code is then 1.
     """
-    if config.out:
-        raise UsageError("--lr-grid does not go with --out", "The runs of a grid go to runs/ of a project.")
     done: list[tuple[float, RunRow]] = []
-    for point in lr_grid.points(folder, config, grid):
+    for point in lr_grid.points(folder, config, grid, plan.content):
         path = _started(folder, point, launched)
         try:
             following.watch(path)
         except ClaifError as error:
-            diagnostics.warn(f"lr {point.config.lr:g}: {error.message}")
+            diagnostics.warn(f"lr {point.config.lr:g}: {error.message.rstrip('.')}. {error.hint}")
         row = runs.row_of(path)
         done.append((point.config.lr, row))
         if row.state == "stopped":

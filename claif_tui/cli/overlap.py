@@ -71,9 +71,8 @@ def checked(project: Path, config: TrainConfig, word: str | None) -> Overlap | N
     try:
         found = overlap.check(config, folder, project=project)
     except ClaifError as error:
-        diagnostics.warn(
-            f"the training data were not compared with evaluation sets: {error.message} {error.hint}"
-        )
+        why = f"{error.message.rstrip('.')}. {error.hint}".rstrip()
+        diagnostics.warn(f"the training data were not compared with evaluation sets: {why}")
         return None
     said = overlap.warnings(found)
     for warning in said:

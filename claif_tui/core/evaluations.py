@@ -195,7 +195,7 @@ def _read(values: object) -> Evaluation:
         if not isinstance(values.get(name), str):
             raise ValueError(f"{name} is no text")
     for name in ("backbone", "supervision", "scorer"):
-        if not isinstance(values.get(name), str | None):
+        if not isinstance(values.get(name, 0), str | None):  # null says "not known"; to say nothing is damage
             raise ValueError(f"{name} is neither a text nor null")
     tasks, notes, settings = values.get("tasks"), values.get("notes", []), values.get("settings", {})
     if not isinstance(tasks, dict) or not all(isinstance(about, dict) for about in tasks.values()):

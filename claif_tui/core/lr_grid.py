@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import engine.rundir as rundir
 from claif_tui.core.errors import UsageError
@@ -14,7 +15,7 @@ from engine.config import TrainConfig, digest, parse, resolved
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One rate of a grid. ``row`` is the newest run of exactly these settings, None where there is none yet."""
+    """One rate of a grid. ``row`` is the newest run of these very settings and data, None if there is none yet."""
 
     config: TrainConfig
     row: RunRow | None
@@ -29,18 +30,33 @@ def rates(text: str) -> list[float]:
     return list(dict.fromkeys(found))
 
 
-def points(project: Path, config: TrainConfig, grid: Sequence[float]) -> list[Point]:
-    """Return the grid's points; runs are looked for in the project, so an interrupted grid is taken up again."""
+def points(
+    project: Path, config: TrainConfig, grid: Sequence[float], content: Mapping[str, Any]
+) -> list[Point]:
+    """Return the grid's points; runs are looked for in the project, so an interrupted grid is taken up again.
+
+    ``content`` is the plan's: a run on files that were changed since is another one.
+    """
     known: dict[str, RunRow] = {}
     for row in reversed(list_runs(project)):  # the newest counts
         try:
             with told():
-                known[digest(rundir.read_config(row.path))] = row
+                if _on(row.path, content):
+                    known[digest(rundir.read_config(row.path))] = row
         except EngineProblem:
             continue  # a damaged run is no result; the list of runs says what is wrong with it
     here = resolved(config, Path.cwd())
     wanted = [replace(here, lr=rate) for rate in grid]
     return [Point(config=one, row=known.get(digest(one))) for one in wanted]
+
+
+def _on(run: Path, content: Mapping[str, Any]) -> bool:
+    """Whether a run's data and dev set are these; one that has not read them yet reads what is there now."""
+    info = rundir.read_info(run)
+    data, dev = (None, None) if info is None else (info.facts.get("data"), info.facts.get("dev"))
+    if not isinstance(data, dict):
+        return True
+    return (data.get("sha256"), dev) == (content["sha256"], content["dev"])
 
 
 def best(rows: Sequence[RunRow]) -> RunRow | None:

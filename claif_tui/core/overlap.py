@@ -212,17 +212,25 @@ def fits(run: Path, overlap: Overlap) -> bool:
 def noted(run: Path) -> Overlap | None:
     """Return what was left with a run, None if nothing was that reads."""
     document = read_overlap(run)
-    with suppress(KeyError, TypeError, ValueError):
-        return None if document is None else read(document)
+    with suppress(*_UNREADABLE):
+        found = None if document is None else read(document)
+        if found is not None:
+            warnings(found)  # of figures that do not go together nothing can be said
+        return found
     return None
 
 
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+_GROUPS = ("STS12-16", "sts", "transfer", "all")
+
+
 def read(document: Mapping[str, Any]) -> Overlap:
-    """Take the engine's answer; ``KeyError``, ``TypeError`` or ``ValueError`` for what is none."""
+    """Take the engine's answer; one of ``_UNREADABLE`` for what is none."""
     rows, sentences = int(document["rows"]), int(document["sentences"])
+    found, _ = document["groups"], document["data"]["sha256"]
     groups = {
-        str(name): (_count(about["sentences"], sentences), _count(about["rows"], rows))
-        for name, about in document["groups"].items()
+        name: (_count(found[name]["sentences"], sentences), _count(found[name]["rows"], rows))
+        for name in _GROUPS
     }
     sets = tuple(_set(about, rows, sentences) for about in document["sets"])
     return Overlap(
@@ -338,7 +346,7 @@ def table(found: Overlap) -> list[tuple[str, ...]]:
         "transfer": "all transfer test",
         "all": "all test",
     }
-    return rows + [_row(titles[name], *found.groups[name]) for name in titles if name in found.groups]
+    return rows + [_row(titles[name], *found.groups[name]) for name in titles]
 
 
 def _row(
@@ -379,7 +387,7 @@ def _known_file(config: TrainConfig, folder: Path, project: Path | None) -> Path
 
 
 def _stored(file: Path) -> Overlap | None:
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(OSError, RecursionError, *_UNREADABLE):
         return read(json.loads(file.read_bytes()))
     return None
 

@@ -18,7 +18,10 @@ from engine.config import TrainConfig, from_json, from_mapping, read_toml, resol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run would do. ``dev`` is the number of pairs of each dev set; ``remarks`` are sentences for people."""
+    """What a run would do. ``dev`` is the number of pairs of each dev set; ``remarks`` are sentences for people.
+
+    ``content`` stands for what is in the files, {sha256, dev: {name: {pairs, fingerprint}}}, as a run notes it too.
+    """
 
     rows: int
     steps_per_epoch: int
@@ -27,6 +30,7 @@ class Plan:
     remarks: tuple[str, ...]
     warnings: tuple[str, ...]
     dropped: Mapping[str, int]
+    content: Mapping[str, Any]
 
 
 def configured(
@@ -98,6 +102,7 @@ def planned(config: TrainConfig) -> Plan:
         remarks=tuple(report["guesses"]),
         warnings=tuple(report["warnings"]),
         dropped=report["dropped"],
+        content={"sha256": report["sha256"], "dev": found["dev"]},
     )
 
 
@@ -123,6 +128,7 @@ def _read(file: Path) -> dict[str, Any]:
         if file.suffix == ".json":
             from_json(text, str(file))
             found: dict[str, Any] = json.loads(text)
+            found.pop("out", None)  # where that run went is its own
             return found
         read_toml(file)
         return tomllib.loads(text.decode())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claif_tui.core import launching, runs, training
+from claif_tui.core import launching, lr_grid, runs, training
 from engine.config import FIELDS
 from tests.cli.conftest import ROOT, Cli, child, finish
 from tests.core.train_child import FINISHES
@@ -56,6 +56,11 @@ def test_a_file_becomes_a_model_and_test_data_only_when_that_is_said(project: Pa
     assert (detail.config.data, detail.config.max_seq_length) == (str(held), 16)
     assert detail.config.allow_test
     assert len(detail.progress.losses) == 6
+    # A grid takes this run for one of its points, but not after the data changed.
+    config, grid = detail.config, [detail.config.lr]
+    assert lr_grid.points(project, config, grid, training.planned(config).content)[0].row is not None
+    held.write_text("".join(held.read_text().splitlines(keepends=True)[:-1]))
+    assert lr_grid.points(project, config, grid, training.planned(config).content)[0].row is None
 
 
 def test_a_grid_trains_what_is_missing_and_names_the_best(
@@ -63,7 +68,8 @@ def test_a_grid_trains_what_is_missing_and_names_the_best(
 ) -> None:
     monkeypatch.setattr(launching, "TRAIN", (sys.executable, "-P", "-m", "tests.core.train_child"))
     words = ("train", "-P", project, "--data", pairs, *SMALL, "--seed", FINISHES)
-    assert "does not go with" in cli(*words, "--lr-grid", "1e-5,2e-5", "--lr", "1e-5").err
+    for option in (("--lr", "1e-5"), ("--out", "runs/x")):
+        assert "does not go with" in cli(*words, "--lr-grid", "1e-5,2e-5", *option).err
     assert "two rates or more" in cli(*words, "--lr-grid", "1e-5,0.00001").err
     assert cli(*words, "--lr", "2e-5", "--follow").code == 0
     done = cli(*words, "--lr-grid", "2e-5,5e-5,1e-5", "--json")

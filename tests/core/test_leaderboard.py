@@ -272,6 +272,7 @@ def test_a_damaged_result_is_named_and_stops_nothing(tmp_path: Path) -> None:
         "old": {**good, "v": 99},
         "task": {**good, "tasks": {"STS99": {}}},
         "name": {**good, "name": 3},
+        "silent": {name: value for name, value in good.items() if name != "scorer"},
         "text": {**good, "tasks": ["STS12"]},
     }
     for name, content in broken.items():

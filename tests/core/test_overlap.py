@@ -152,6 +152,29 @@ def test_where_the_evaluation_data_are_is_known_from_three_places(
     assert overlap.known_folder(project, elsewhere) == senteval
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [{"groups": []}, {"groups": {}}, {"sets": [1]}, {"sets": []}, {"sets": 5}, {"data": None}, {"rows": "x"}],
+)
+def test_a_note_that_does_not_read_is_none(broken: dict[str, Any], tmp_path: Path) -> None:
+    counts = {"sentences": {"exact": 1, "near": 0}, "rows": {"exact": 1, "near": 0}}
+    sound: dict[str, Any] = {
+        "rows": 2,
+        "sentences": 3,
+        "wordless": 0,
+        "data": {"sha256": "0"},
+        "groups": dict.fromkeys(("STS12-16", "sts", "transfer", "all"), counts),
+        "sets": [
+            {"task": task, "split": "test", "kind": kind, "state": "complete", **counts}
+            for task, kind in (("STS12", "sts"), ("MRPC", "transfer"))
+        ],
+    }
+    rundir.note_overlap(tmp_path, sound)
+    assert overlap.noted(tmp_path) is not None
+    rundir.note_overlap(tmp_path, {**sound, **broken})
+    assert overlap.noted(tmp_path) is None
+
+
 def test_words_for_a_removal_are_checked() -> None:
     assert overlap_removal.parse("exact:STS12,mr") == overlap_removal.Removal(rule="exact", tasks="STS12,MR")
     with pytest.raises(UsageError, match="'all' says not what to remove"):

@@ -27,9 +27,11 @@ def test_options_go_before_the_file_and_paths_count_from_where_they_stand(tmp_pa
 
 def test_a_runs_own_settings_can_be_taken_over(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").touch()
-    (tmp_path / "config.json").write_text(to_json(preset("claif", data=str(tmp_path / "d.jsonl"), seed=5)))
+    before = preset("claif", data=str(tmp_path / "d.jsonl"), seed=5, out=str(tmp_path / "runs" / "claif-1"))
+    (tmp_path / "config.json").write_text(to_json(before))
     config = training.configured(tmp_path / "config.json", {"seed": 6}, project=tmp_path)
-    assert (config.seed, config.data) == (6, str(tmp_path / "d.jsonl"))
+    # Where that run went is not where another one goes.
+    assert (config.seed, config.data, config.out) == (6, str(tmp_path / "d.jsonl"), "")
 
 
 def test_a_wrong_file_is_named(tmp_path: Path) -> None:

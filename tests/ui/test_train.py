@@ -251,7 +251,14 @@ async def test_the_form_explains_checks_plans_and_launches(
     def plan(config: TrainConfig) -> Plan:
         asked.append(config)
         return Plan(
-            rows=100, steps_per_epoch=25, total_steps=50, dev={"own": 10}, remarks=(), warnings=(), dropped={}
+            rows=100,
+            steps_per_epoch=25,
+            total_steps=50,
+            dev={"own": 10},
+            remarks=(),
+            warnings=(),
+            dropped={},
+            content={},
         )
 
     monkeypatch.setattr(train_form, "planned", plan)

@@ -50,7 +50,16 @@ async def test_the_form_shows_what_overlaps_and_trains_without_it(
     ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [snapshot] = [one.id for one in snapshots(ready)]
-    plan = Plan(rows=6, steps_per_epoch=1, total_steps=3, dev={"own": 1}, remarks=(), warnings=(), dropped={})
+    plan = Plan(
+        rows=6,
+        steps_per_epoch=1,
+        total_steps=3,
+        dev={"own": 1},
+        remarks=(),
+        warnings=(),
+        dropped={},
+        content={},
+    )
     monkeypatch.setattr(train_form, "planned", lambda config: plan)
     monkeypatch.setattr(train_form, "PAUSE_SECONDS", 0.01)
     senteval = evaluation_data(tmp_path / "senteval")

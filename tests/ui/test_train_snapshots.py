@@ -127,6 +127,7 @@ def test_the_form(
             remarks=(),
             warnings=(),
             dropped={},
+            content={},
         )
 
     monkeypatch.setattr(train_launch, "default_config", named)

@@ -127,6 +127,8 @@ def command(
     else:
         grid = _grid(lr_grid, options)
         config = training.configured(file, options, project=folder)
+        if grid and config.out:
+            raise UsageError("--lr-grid does not go with --out", "The runs of a grid go to runs/ of a project.")
         place = training.place_for(folder, config)
         if remove_overlap:
             config = overlap.cleaned(folder, config, check_overlap, remove_overlap)
@@ -147,7 +149,7 @@ def command(
         if grid:
             from claif_tui.cli.lr_grid import train
 
-            return train(place, config, grid, launched, as_json=as_json)
+            return train(place, config, plan, grid, launched, as_json=as_json)
         path = runs.launch(place, config)
         launched(path)
     diagnostics.note(f"{path.name} {_how(path, resume=resume)} in {path}")

@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from claif_tui.core import overlap, runs
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, InputError
 from claif_tui.core.overlap import Count, Overlap
 from claif_tui.core.overlap_removal import Removal, Rule, clean
 from claif_tui.core.text import cell_width
@@ -26,6 +26,7 @@ from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.dialogs import InputModal
 from claif_tui.ui.projects import as_folder
+from engine.rundir import read_config
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -58,7 +59,10 @@ async def leave_out(app: ClaifApp, project: Path, config: TrainConfig, rule: Rul
     """Freeze the rows that stay and return the settings on them; raises ``ClaifError``."""
     folder = await app.background(partial(overlap.known_folder, project, config))
     if folder is None:
-        return config
+        raise InputError(
+            "it is not known any more where the evaluation data are, so nothing could be left out",
+            "Open the form again; ctrl+o names them.",
+        )
     children: list[Popen[bytes]] = []
     try:
         done = await app.background(
@@ -131,7 +135,8 @@ async def show(screen: TrainScreen) -> None:
 
 def config_of(run: Path) -> TrainConfig:
     """Return the settings of a run; raises ``ClaifError``. Blocks."""
-    return runs.show_at(run).config
+    with runs.told():
+        return read_config(run)
 
 
 async def ask_folder(app: ClaifApp) -> Path | None:
