@@ -143,6 +143,8 @@ def evaluate(
         if ended.signal is not None:
             diagnostics.note(finished.message)
             return Outcome(None, {}, ended.exit_code, stopped=True)
+        if planned.anew and not finished.progress.answered:
+            raise _not_anew(planned, finished)
     with diagnostics.Bar(planned.model) as bar:
         scored = score(store, planned, wish, progress=tell(bar), partial=partial)
     if scored.evaluation is None:
@@ -175,6 +177,15 @@ def _facts(planned: EmbeddingPlan) -> dict[str, Any]:
         "missing": len(planned.missing),
         "cap_usd": None if planned.cap_nano is None else planned.cap_nano / NANO,
     }
+
+
+def _not_anew(planned: EmbeddingPlan, finished: Finished) -> ClaifError:
+    """Return why nothing was asked again; the vectors of before are no answer to that wish."""
+    kind = BudgetError if finished.state == "budget" else EndpointError
+    return kind(
+        f"{planned.spec}: {finished.message.rstrip('.')}",
+        "Not one vector came, so those of before are kept; leave --anew out to score them.",
+    )
 
 
 def _nothing(planned: EmbeddingPlan, scored: Scored, finished: Finished | None) -> ClaifError:

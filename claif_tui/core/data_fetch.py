@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import IO
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from claif_tui import __version__
@@ -161,7 +161,11 @@ class _SafeRedirects(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
-        """Follow, but never from an encrypted connection to a plain one."""
+        """Follow, but never from an encrypted connection to a plain one, nor to what is not HTTP."""
+        if not newurl.startswith(("http:", "https:")):
+            raise FetchError(
+                f"{req.full_url} leads to an address that is not HTTP", "Name a mirror with --base-url."
+            )
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise FetchError(
                 f"{req.full_url} leads to an unencrypted address", "Name a mirror with --base-url."
@@ -185,7 +189,7 @@ def _answer(url: str, start: int, validator: str | None, name: str) -> http.clie
             f"{name}: {url} answers {error.code} {error.reason}",
             "The source may have moved: name a mirror with --base-url.",
         ) from error
-    except (URLError, OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no address at all
         raise FetchError(
             f"{name}: {url} cannot be reached: {_words(error)}",
             "Check the connection and HTTPS_PROXY; a mirror can be named with --base-url.",

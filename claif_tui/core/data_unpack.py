@@ -226,12 +226,5 @@ def _refused(path: Path, why: str) -> InputError:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        UnicodeDecodeError,
-        NotImplementedError,
-    ) as error:
+    except _BROKEN as error:
         raise _refused(path, f"it cannot be read ({error})") from error

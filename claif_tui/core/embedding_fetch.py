@@ -47,10 +47,11 @@ class Refusal:
 class EmbeddingLedger:
     """Implements ``budget.Ledger`` over the store: each try is booked on its own."""
 
-    def __init__(self, store: EmbeddingStore, account: Account, *, priced: bool) -> None:
+    def __init__(self, store: EmbeddingStore, account: Account, *, priced: bool, anew: bool) -> None:
         self._store = store
         self._account = account
         self._priced = priced
+        self._anew = anew
 
     async def reserve(self, request: Request, nano: int, tries: int) -> bool:
         """Put ``nano`` aside and note the try; see ``budget.Ledger``."""
@@ -68,12 +69,14 @@ class EmbeddingLedger:
         answer, request = settlement.answer, settlement.request
         if isinstance(answer, Embedded):
             keys = (text_key(text) for _, text in request.messages)
+            anew, self._anew = self._anew, False  # the first answer comes before any other request is sent
             await self._store.answer(
                 request.key,
                 list(zip(keys, answer.vectors, strict=True)),
                 model_returned=None if answer.model is None else storable_text(answer.model)[0],
                 tokens=answer.prompt_tokens,
                 cost_nano=settlement.cost_nano,
+                anew=anew,
             )
             return
         error = settlement.error
@@ -111,7 +114,7 @@ class Fetch:
         self._stream = EventStream()
         self._caller = Caller(
             client,
-            ledger=EmbeddingLedger(store, account, priced=price is not None),
+            ledger=EmbeddingLedger(store, account, priced=price is not None, anew=anew),
             pace=pace,
             price=price,
             cap_nano=cap_nano,
@@ -159,9 +162,9 @@ class Fetch:
 
     def _begin(self) -> None:
         """Take the account; what another process has fetched meanwhile is not asked for again."""
-        lost = self._store.begin(self._account.id, self._cap, anew=self._anew)
+        lost = self._store.begin(self._account.id, self._cap)
         self._tally.troubles["interrupted"] += lost
-        have = self._store.keys(self._account.id)
+        have = set() if self._anew else self._store.keys(self._account.id)
         self._open = deque(text for text in self._open if text_key(text) not in have)
         self._tally.answered += self._tally.planned - len(self._open)
 
@@ -177,9 +180,10 @@ class Fetch:
         )
 
     async def _work(self) -> None:
-        account = await asyncio.to_thread(self._store.money, self._account.id)
-        self._client.dimension = account.dimension
-        self._model = await asyncio.to_thread(self._store.answered_as, self._account.id)
+        if not self._anew:
+            account = await asyncio.to_thread(self._store.money, self._account.id)
+            self._client.dimension = account.dimension
+            self._model = await asyncio.to_thread(self._store.answered_as, self._account.id)
         try:
             await self._client.open()
             while self._end is None and (batch := self._take()):

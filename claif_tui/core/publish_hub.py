@@ -20,12 +20,13 @@ class HubError(ClaifError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """Where a folder went."""
+    """Where a folder went; ``public`` is how the repository is, which may have been there before."""
 
     type: str
     repo: str
     url: str
     commit: str
+    public: bool
 
 
 class Hub:
@@ -95,7 +96,13 @@ class Hub:
             commit_message=f"Publish {folder.type} of {folder.source} with claif-tui",
         )
         kind = "datasets/" if folder.type == "dataset" else ""
-        return Pushed(type=folder.type, repo=repo, url=f"{self.address}/{kind}{repo}", commit=str(done.oid))
+        return Pushed(
+            type=folder.type,
+            repo=repo,
+            url=f"{self.address}/{kind}{repo}",
+            commit=str(done.oid),
+            public=public if before is None else not before,
+        )
 
     def _private(self, repo: str, kind: str) -> bool | None:
         """Whether a repository is private; None where there is none."""

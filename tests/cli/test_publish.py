@@ -160,8 +160,10 @@ def test_the_hub_gets_both_folders_private_and_whole(published: Path, tmp_path: 
             assert done.doc["sent"][kind]["commit"] == "1" * 40
         assert b'datasets:\n- "me/mine"' in server.repos["models", "me/mine"]["files"]["README.md"]
         server.repos["datasets", "me/mine"]["private"] = False
-        public = finish(child(*words, "--yes", env=env))
+        both = child(*words, "--yes", env=env), child(*words, "--yes", "--public", "--run", "claif-1", env=env)
+        public, kept = map(finish, both)
         assert public.code == 2 and "is public" in public.err
+        assert kept.doc["sent"]["model"]["public"] is False, "it was there before and stays private"
     for said in (done, public, wrong, unasked):
         assert TOKEN not in said.out + said.err and "hf_wrong" not in said.err and "Traceback" not in said.err
 

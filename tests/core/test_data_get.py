@@ -92,6 +92,18 @@ def test_what_goes_wrong_on_the_way_is_told(server: FileServer, tmp_path: Path) 
         take(server, tmp_path / "no-folder")
 
 
+@pytest.mark.parametrize("url", ["http://[/a.tar", "http://127.0.0.1:no/a.tar", "http://\u00e9\u2026..x/a.tar"])
+def test_an_address_that_is_none_is_told(tmp_path: Path, url: str) -> None:
+    with pytest.raises(FetchError, match="cannot be reached"):
+        fetch(url, tmp_path / "a.tar", sha256=None, limit=100)
+
+
+def test_a_redirect_leaves_neither_encryption_nor_http() -> None:
+    for start, to in (("https://a/x", "http://a/x"), ("http://a/x", "ftp://a/x")):
+        with pytest.raises(FetchError, match="leads to an"):
+            _SafeRedirects().redirect_request(Request(start), io.BytesIO(), 302, "", Message(), to)
+
+
 def test_a_full_disk_keeps_what_is_there(server: FileServer, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
@@ -210,6 +222,18 @@ def test_snli_becomes_three_files_a_split(tmp_path: Path) -> None:
         unpack(path, replace(asked, archive=archive("zip", limit=200)), tmp_path)
     with pytest.raises(InputError, match="no column gold_label"):
         unpack(snli(path, rows, "a\tb"), asked, tmp_path)
+
+
+def test_a_zip_file_with_a_password_is_refused(tmp_path: Path) -> None:
+    path = snli(tmp_path / "snli.zip", "")
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = -1
+        while (at := content.find(mark, at + 1)) >= 0:
+            content[at + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        unpack(path, Wanted(archive=archive("zip"), folders=("SNLI",)), tmp_path)
 
 
 def test_triplets_are_looked_at_before_they_count(tmp_path: Path) -> None:

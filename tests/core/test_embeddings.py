@@ -163,6 +163,10 @@ async def test_two_models_behind_one_name_are_not_mixed(llm_server: Factory, sto
     done = await ended(fetching(store, server.base_url, texts))
     assert done.state == "failed" and "tiny-v2 and as tiny-v3" in done.message and "--anew" in done.message
     assert len(server.log()) == 2
+    had = store.bought(account(store, server), [text_key(text) for text in texts]).models
+    poor = await ended(fetching(store, server.base_url, texts, anew=True, cap=1e-9))
+    assert poor.state == "budget" and not poor.progress.answered  # what was paid for is not lost for nothing
+    assert store.bought(account(store, server), [text_key(text) for text in texts]).models == had
     assert (await ended(fetching(store, server.base_url, texts, anew=True))).state == "finished"
     got = store.bought(account(store, server), [text_key(text) for text in texts])
     assert got.models == {"tiny-v3": 300}

@@ -93,10 +93,12 @@ def command(
             diagnostics.note(f"sending {folder.path.name} ({sum(size for _, size in folder.files):,} bytes)")
             pushed.append(hub.push(folder, wish.repo, public=public))
     if as_json:
-        output.document(_document(made, pushed, public))
+        output.document(_document(made, pushed))
     else:
         for one in pushed:
             output.line(f"{one.type} {one.repo}: {one.url}")
+            if public and not one.public:
+                diagnostics.warn(f"{one.type} {one.repo} was there already and stays private")
         if not pushed:
             output.line("Nothing was sent. Read the cards, then: claif-tui publish --to-hub")
 
@@ -133,9 +135,10 @@ def _show(made: Publication) -> None:
         output.table([(f"  {name}", f"{size:,}") for name, size in folder.files], right=(1,))
 
 
-def _document(made: Publication, pushed: list[Pushed], public: bool) -> dict[str, object]:
+def _document(made: Publication, pushed: list[Pushed]) -> dict[str, object]:
     sent = {
-        one.type: {"repo": one.repo, "url": one.url, "commit": one.commit, "public": public} for one in pushed
+        one.type: {"repo": one.repo, "url": one.url, "commit": one.commit, "public": one.public}
+        for one in pushed
     }
     folders: dict[str, object] = {
         folder.type: {

@@ -155,10 +155,10 @@ class EmbeddingStore:
         with self._read() as conn:
             return _account(conn, "id = ?", (account_id,))
 
-    def begin(self, account_id: int, cap_nano: int | None, *, anew: bool = False) -> int:
+    def begin(self, account_id: int, cap_nano: int | None) -> int:
         """Take the account for this process and set its cap; return how many batches of a dead one were charged.
 
-        Such a batch may have been computed, so it costs its worst case. ``anew`` forgets the vectors there are.
+        Such a batch may have been computed, so it costs its worst case.
         ``BusyError`` names a live process that has it: two could buy one sentence twice.
         """
 
@@ -186,9 +186,6 @@ class EmbeddingStore:
                 "UPDATE accounts SET cap_nano = ?, host = ?, pid = ?, pid_started = ? WHERE id = ?",
                 (cap_nano, this_host(), os.getpid(), own_mark(), account_id),
             )
-            if anew:
-                conn.execute("DELETE FROM vectors WHERE account_id = ?", (account_id,))
-                conn.execute("UPDATE accounts SET dimension = NULL WHERE id = ?", (account_id,))
             return len(lost)
 
         return self._writer.write(work)
@@ -233,11 +230,17 @@ class EmbeddingStore:
         model_returned: str | None,
         tokens: int | None,
         cost_nano: int,
+        anew: bool = False,
     ) -> None:
-        """Keep the vectors of a batch, as (``text_key``, vector), and book what they cost."""
+        """Keep the vectors of a batch, as (``text_key``, vector), and book what they cost.
+
+        ``anew`` forgets all the account had: not before this, lest what was paid for is lost and nothing had for it.
+        """
 
         def work(conn: sqlite3.Connection) -> None:
             batch, account_id = _close(conn, key, "answered", cost_nano)
+            if anew:
+                conn.execute("DELETE FROM vectors WHERE account_id = ?", (account_id,))
             conn.execute(
                 "UPDATE batches SET tokens = ?, model_returned = ? WHERE id = ?",
                 (tokens, model_returned, batch),
