@@ -30,6 +30,8 @@ from engine.presets import BERT, VALUES
 
 WHERE = ("launcher", "slurm_account", "slurm_partition", "slurm_gpus", "slurm_time", "slurm_setup")
 """Settings that say where a run's process goes, and nothing about what it learns."""
+PATHS = ("data", "dev", "out", "model", "mask_model")
+"""Settings that may be paths."""
 MAY_CHANGE = ("out", "threads", *WHERE)
 """What may differ when a run is resumed: nothing that the numbers depend on."""
 _LATER = ("own_pooler", "processes")
@@ -282,20 +284,19 @@ def parse(name: str, text: str) -> Value:
     return config_fields.parse(FIELDS[name], text)
 
 
-def resolved(config: TrainConfig, base: Path) -> TrainConfig:
-    """Return the same with absolute paths, so that it means the same wherever a child process stands.
+def located(name: str, value: str, base: Path) -> str:
+    """Return the value of a setting that may be a path as an absolute one; ``base`` is what it counts from.
 
     A model is a path only if there is such a folder below ``base``; otherwise it is a name.
     """
-    changed: dict[str, Any] = {}
-    for name in ("data", "dev", "out"):
-        if value := getattr(config, name):
-            changed[name] = str((base / Path(value).expanduser()).absolute())
-    for name in ("model", "mask_model"):
-        folder = base / Path(getattr(config, name)).expanduser()
-        if getattr(config, name) and folder.is_dir():
-            changed[name] = str(folder.absolute())
-    return replace(config, **changed)
+    path = base / Path(value).expanduser()
+    named = not value or (name in ("model", "mask_model") and not path.is_dir())
+    return value if named else str(path.absolute())
+
+
+def resolved(config: TrainConfig, base: Path) -> TrainConfig:
+    """Return the same with absolute paths, so that it means the same wherever a child process stands."""
+    return replace(config, **{name: located(name, getattr(config, name), base) for name in PATHS})
 
 
 def digest(config: TrainConfig) -> str:

@@ -112,7 +112,12 @@ def _copy(best: Path, folder: Path) -> None:
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".json" and source.name != "tokenizer.json":
-            values = json.loads(source.read_bytes())
+            try:
+                values = json.loads(source.read_bytes())
+            except ValueError:
+                raise InputError(
+                    f"{source} is damaged: it is not JSON", "Train again, or publish another run."
+                ) from None
             if isinstance(values, dict) and any(key in values for key in _LOCAL_KEYS):
                 values |= {key: without_path(str(values[key])) for key in _LOCAL_KEYS if key in values}
                 (folder / name).write_text(json.dumps(values, indent=2) + "\n", "utf-8")

@@ -13,7 +13,7 @@ from claif_tui.core.engine_child import ask, require_train
 from claif_tui.core.errors import InputError, UsageError
 from claif_tui.core.runs import FOLDER, RESUMABLE, list_runs, told
 from claif_tui.core.store.project import DATABASE
-from engine.config import TrainConfig, from_json, from_mapping, read_toml, resolved, to_json
+from engine.config import PATHS, TrainConfig, from_json, from_mapping, located, read_toml, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,10 @@ def configured(
         places = dict.fromkeys(values, file.absolute().parent)
     values |= options
     places |= dict.fromkeys(options, here)
+    for name in PATHS:
+        if name != "data" and isinstance(values.get(name), str):
+            values[name] = located(name, values[name], places[name])
     with told():
-        for name in ("dev", "out", "model", "mask_model"):
-            if isinstance(values.get(name), str) and values[name]:
-                probe = resolved(TrainConfig(**{name: values[name]}), places[name])
-                values[name] = getattr(probe, name)
         config = from_mapping(values)
     if not config.data:
         raise UsageError("there is no training data", "Name a file or a snapshot: --data FILE|SNAPSHOT")

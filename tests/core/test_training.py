@@ -25,6 +25,14 @@ def test_options_go_before_the_file_and_paths_count_from_where_they_stand(tmp_pa
     assert config.epochs == 7
 
 
+def test_models_are_folders_where_there_are_such_and_names_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").touch()
+    (tmp_path / "mask").mkdir()
+    options = {"system": "multicsr", "data": "d.jsonl", "model": "minilm", "mask_model": "mask"}
+    config = training.configured(None, options, project=tmp_path, base=tmp_path)
+    assert (config.model, config.mask_model) == ("minilm", str(tmp_path / "mask"))
+
+
 def test_a_runs_own_settings_can_be_taken_over(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").touch()
     before = preset("claif", data=str(tmp_path / "d.jsonl"), seed=5, out=str(tmp_path / "runs" / "claif-1"))
