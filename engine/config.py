@@ -296,7 +296,8 @@ def located(name: str, value: str, base: Path) -> str:
 
 def resolved(config: TrainConfig, base: Path) -> TrainConfig:
     """Return the same with absolute paths, so that it means the same wherever a child process stands."""
-    return replace(config, **{name: located(name, getattr(config, name), base) for name in PATHS})
+    changed: dict[str, Any] = {name: located(name, getattr(config, name), base) for name in PATHS}
+    return replace(config, **changed)
 
 
 def digest(config: TrainConfig) -> str:
