@@ -29,8 +29,9 @@ import numpy as np
 import torch
 
 from benchmarks.engine_peers import Kind, Ours, Peer, PlainClassifier, plain_sts_cosines
+from engine.batches import Order
 from engine.config import TrainConfig, preset
-from engine.data import Examples, read, shuffled
+from engine.data import Examples, read
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
@@ -66,11 +67,11 @@ def settings(kind: Kind, data: Path, model: str, **changes: Any) -> TrainConfig:
 
 
 def batches(config: TrainConfig, examples: Examples, count: int) -> Iterator[Given]:
-    """The first batches of the first epoch: texts by column, and scores if there are any."""
-    order = shuffled(len(examples), config.seed, 0)
+    """The first batches of a run: texts by column, and scores if there are any."""
+    order = Order(len(examples), config.batch_size, config.seed, in_batch=False)
     names = [name for name in ("sentence1", "sentence2", "hard_negative") if name in examples.columns]
     for number in range(count):
-        found = examples.batch(order[number * config.batch_size : (number + 1) * config.batch_size])
+        found = examples.batch(order.at(number))
         yield [found[name] for name in names], found.get("score") if config.objective != "infonce" else None
 
 
@@ -178,7 +179,16 @@ def child(who: str, data: Path) -> None:
     side = Ours(config, 540, CPU) if who == "ours" else Peer("cosine", config, 540, CPU)
     for number, batch in enumerate(batches(config, examples, 60)):
         side.step(number, *batch)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_bytes() / 2**20)
+
+
+def peak_bytes() -> int:
+    """The peak of this process's memory. On Linux ``ru_maxrss`` begins with that of the process that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 # -- a whole epoch --------------------------------------------------------------------------------------------
@@ -477,7 +487,7 @@ def main() -> None:
     parser.add_argument("--official", type=Path)
     parser.add_argument("--child", choices=("ours", "peer"))
     args = parser.parse_args()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
     torch.set_num_threads(THREADS)
     if args.child:
         child(args.child, args.data)
