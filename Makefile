@@ -47,8 +47,9 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# Three workers for two cores, as some tests wait for child processes; more threads than that would only wait for each other.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
