@@ -10,17 +10,15 @@ row is left out and says so. On a machine with a GPU, ``gpu`` times a whole run 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,51 +26,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.engine_peers import Kind, Ours, Peer, PlainClassifier, plain_sts_cosines
-from engine.batches import Order
-from engine.config import TrainConfig, preset
-from engine.data import Examples, read
-
-ROOT = Path(__file__).resolve().parent.parent
-THREADS = 2
-Given = tuple[list[list[str]], list[float] | None]
-"""A batch: texts by column, and scores if there are any."""
-SYSTEMS: dict[Kind, str] = {"cosine": "claif", "ranking": "simcse-sup", "cross": "claif-cross"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    what: str
-    peer: str
-    ours: str
-    ratio: str
-    wanted: str = ""
-
-
-def stsb(data: Path) -> Path:
-    """STS-B's training file."""
-    return data / "STS/STSBenchmark/sts-train.csv"
-
-
-def settings(kind: Kind, data: Path, model: str, **changes: Any) -> TrainConfig:
-    """A preset on real data: STS-B's pairs, or triplets of SNLI dev."""
-    of = data / "SNLI" if kind == "ranking" else stsb(data)
-    small: dict[str, Any] = {"pooling": "mean"} if kind == "ranking" else {}
-    if kind == "ranking":
-        small |= {"batch_size": 64, "max_seq_length": 64}
-    fixed = {"precision": "fp32", "model": model, "data": str(of), "threads": THREADS}
-    return preset(SYSTEMS[kind], **{**small, **fixed, **changes})
-
-
-def batches(config: TrainConfig, examples: Examples, count: int) -> Iterator[Given]:
-    """The first batches of a run: texts by column, and scores if there are any."""
-    order = Order(len(examples), config.batch_size, config.seed, in_batch=False)
-    names = [name for name in ("sentence1", "sentence2", "hard_negative") if name in examples.columns]
-    for number in range(count):
-        found = examples.batch(order.at(number))
-        yield [found[name] for name in names], found.get("score") if config.objective != "infonce" else None
+from benchmarks.engine_common import (
+    CPU,
+    ROOT,
+    SYSTEMS,
+    THREADS,
+    Row,
+    batches,
+    clocked_step,
+    packaged,
+    ratio,
+    run,
+    sentences,
+    settings,
+)
+from benchmarks.engine_extras import gpu, official
+from benchmarks.engine_peers import Ours, Peer, PlainClassifier, plain_sts_cosines
+from engine.data import read
 
 
 def equal(data: Path) -> list[Row]:
@@ -98,30 +68,6 @@ def equal(data: Path) -> list[Row]:
             )
         )
     return rows
-
-
-CPU = torch.device("cpu")
-
-
-def clocked(work: Callable[[], object]) -> float:
-    """Seconds that ``work`` takes."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def clocked_step(side: Ours | Peer, number: int, batch: Given) -> float:
-    """Seconds of one step."""
-    return clocked(lambda: side.step(number, *batch))
-
-
-def ratio(peer: list[float], ours: list[float]) -> str:
-    """The median of the ratios of neighbours."""
-    return f"{median(p / o for p, o in zip(peer, ours, strict=True)):.2f}x"
 
 
 def steps(data: Path, count: int = 40) -> list[Row]:
@@ -207,17 +153,6 @@ def epoch(data: Path) -> list[Row]:
     return [peer_epoch(data, rows[0]), *rows[1:]]
 
 
-def run(config: TrainConfig, place: Path) -> tuple[float, float]:
-    """Train as the application does; seconds and the best dev score."""
-    place.mkdir(parents=True)
-    from engine.config import to_json
-
-    (place / "config.json").write_text(to_json(replace(config, out=str(place))), "utf-8")
-    words = [sys.executable, "-m", "engine", "train", "--run", str(place)]
-    seconds = clocked(lambda: subprocess.run(words, cwd=ROOT, check=True))
-    return seconds, json.loads((place / "metrics.json").read_text("utf-8"))["best"]["dev"]
-
-
 def peer_epoch(data: Path, ours: Row) -> Row:
     """The row of fp32 with the peer's own steps beside it, dropout as the model has it."""
     from engine.evaluate.dev import read_dev
@@ -242,22 +177,6 @@ def peer_epoch(data: Path, ours: Row) -> Row:
 
 
 # -- encoding and STS -----------------------------------------------------------------------------------------
-
-
-def sentences(data: Path) -> list[str]:
-    """All different sentences of the seven STS tasks."""
-    from engine.evaluate.data import read_sts
-    from engine.tasks import STS
-
-    sets = [read_sts(data, task) for task in STS]
-    return list(dict.fromkeys(text for pairs in sets for text in pairs.first + pairs.second))
-
-
-def packaged() -> str:
-    """The packaged encoder as a folder that the peer reads."""
-    from engine.offline.files import packaged_encoder
-
-    return str(packaged_encoder())
 
 
 def encode(data: Path, count: int = 4000, turns: int = 8) -> list[Row]:
@@ -310,6 +229,7 @@ def sts(data: Path) -> list[Row]:
     from engine.encoder import load
     from engine.evaluate import sts as ours_sts
     from engine.evaluate.data import read_sts
+    from engine.evaluate.pairs import benchmark, sick
     from engine.stats import spearman
     from engine.tasks import STS
 
@@ -323,6 +243,14 @@ def sts(data: Path) -> list[Row]:
         pairs = read_sts(data, task)
         found = plain_sts_cosines(peer, pairs.first, pairs.second)
         theirs[task] = 100 * (spearman(pairs.gold.tolist(), found.tolist()).value or 0.0)
+    # The official loop goes through the train and dev splits of these two as well.
+    for folder, others, reader in (
+        ("STS/STSBenchmark", ("sts-train.csv", "sts-dev.csv"), benchmark),
+        ("SICK", ("SICK_train.txt", "SICK_trial.txt"), sick),
+    ):
+        for name in others:
+            pairs = reader(data / folder / name)
+            plain_sts_cosines(peer, pairs.first, pairs.second)
     peer_seconds = time.perf_counter() - start
     apart = max(abs(theirs[task] - (mine[task].spearman or 0.0)) for task in STS)
     return [
@@ -380,89 +308,7 @@ def transfer(data: Path) -> list[Row]:
     ]
 
 
-def official(data: Path, checkout: Path | None = None) -> list[Row]:
-    """CR by the official SentEval, if there is a checkout of it."""
-    what = "transfer, CR, full mode, official SentEval"
-    if checkout is None:
-        return [Row(what, "left out: --official PATH names a checkout of SentEval", "", "")]
-    from engine.encoder import load
-    from engine.evaluate.transfer import transfer as ours_transfer
-
-    sys.path.insert(0, str(checkout))
-    try:
-        senteval = import_module("senteval")
-    except ImportError as error:
-        return [Row(what, f"left out: {checkout} cannot be imported ({error})", "", "")]
-    encoder = load("minilm")
-    known: dict[str, Any] = {}
-
-    def vectors(texts: list[str]) -> Any:
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(missing, encoder.encode(missing), strict=True))
-        return np.stack([known[text] for text in texts])
-
-    def batcher(params: Any, batch: list[list[str]]) -> Any:
-        return vectors([" ".join(words) for words in batch])
-
-    classifier = {"nhid": 0, "optim": "adam", "batch_size": 64, "tenacity": 5, "epoch_size": 4}
-    params = {"task_path": str(data.parent), "usepytorch": True, "kfold": 10, "classifier": classifier}
-    ours_transfer(vectors, data, "CR", "fast")  # so that neither side pays for encoding
-    start = time.process_time()
-    mine = ours_transfer(vectors, data, "CR")
-    seconds = time.process_time() - start
-    start = time.process_time()
-    theirs = senteval.engine.SE(params, batcher, lambda params, samples: None).eval("CR")
-    peer_seconds = time.process_time() - start
-    return [
-        Row(
-            what,
-            f"{peer_seconds:.0f} CPU s ({theirs['acc']:.2f})",
-            f"{seconds:.0f} CPU s ({mine.printed:.2f})",
-            f"{peer_seconds / seconds:.1f}x",
-            "10x",
-        )
-    ]
-
-
 # -- a GPU ----------------------------------------------------------------------------------------------------
-
-
-def gpu(data: Path, pairs: int = 113_773, epochs: int = 3) -> list[Row]:
-    """A whole CLAIF run of a model of BERT-base's size with fresh weights, against the peer's steps on the same GPU."""
-    what = f"CLAIF, BERT-base size, {pairs:,} pairs, {epochs} epochs, dev every 125 steps"
-    if not torch.cuda.is_available():
-        return [Row(what, "left out: no GPU here", "", "")]
-    with tempfile.TemporaryDirectory() as folder:
-        model, file = Path(folder) / "model", Path(folder) / "pairs.jsonl"
-        _bert_base(model)
-        _pairs(file, sentences(data), pairs)
-        dev = str(stsb(data).with_name("sts-dev.csv"))
-        config = preset("claif", model=str(model), data=str(file), dev=dev, epochs=epochs, precision="bf16")
-        seconds, _ = run(config, Path(folder) / "run")
-        device, total, count = torch.device("cuda"), epochs * -(-pairs // 32), 60
-        peer = Peer("cosine", replace(config, precision="fp32"), total, device)
-        some = enumerate(batches(config, read(str(file)), count))
-        taken = [clocked_step(peer, number, batch) for number, batch in some]
-    theirs = median(taken[10:]) * total
-    return [
-        Row(what, f"{theirs:.0f} s, steps alone", f"{seconds:.0f} s", f"{theirs / seconds:.1f}x", "90 s; 5x")
-    ]
-
-
-def _bert_base(folder: Path) -> None:
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    AutoTokenizer.from_pretrained(packaged()).save_pretrained(folder)
-    BertModel(BertConfig()).save_pretrained(folder)
-
-
-def _pairs(file: Path, texts: list[str], count: int) -> None:
-    chance = np.random.default_rng(0)
-    sides, scores = chance.integers(0, len(texts), (count, 2)), chance.random(count)
-    with file.open("w", encoding="utf-8") as out:
-        for (a, b), score in zip(sides, scores, strict=True):
-            row = {"text_a": texts[a], "text_b": texts[b], "label": round(float(score), 2)}
-            out.write(json.dumps(row) + "\n")
 
 
 # -- the table ------------------------------------------------------------------------------------------------
