@@ -146,6 +146,12 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
                 documents.append(results[-1].document())
             if keeps:
                 diagnostics.note(f"kept in {folder / FOLDER}")
+    _tell_results(results, documents, as_json)
+    return code
+
+
+def _tell_results(results: list[Evaluation], documents: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the results, and how each other one compares with the first."""
     contests = _contests(results)
     if as_json:
         from claif_tui.core.significance_formats import document
@@ -154,14 +160,13 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
         output.document(
             documents[0] if len(documents) == 1 else {"evaluations": documents, "comparisons": compared}
         )
-        return code
+        return
     _show(results)
     if contests:
         from claif_tui.cli.comparing import show
 
         output.line()
         show(contests)
-    return code
 
 
 def _teller(model: str, bar: diagnostics.Bar) -> Progress:
