@@ -1,0 +1,1 @@
+"""Human evaluation: studies, raters and what they answered, up to the report. No SQL, no screens."""
