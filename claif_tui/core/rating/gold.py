@@ -30,12 +30,15 @@ def make_gold(protocol: Protocol, spare: Sequence[Item]) -> list[Item]:
         makers.append(_shuffled)
     items: list[Item] = []
     used: set[str] = set()
+    turn = 0
     while makers and len(items) < protocol.gold:
-        maker = makers[len(items) % len(makers)]
+        maker = makers[turn % len(makers)]
         left = [sentence for sentence in sentences if sentence not in used]
         made = maker(left, protocol, meaning if maker is not _shuffled else fluency)
-        if made is None:
-            return items
+        if made is None:  # this kind cannot be made of what is left; the others go on
+            makers.remove(maker)
+            continue
+        turn += 1
         used |= {made.text_a, made.text_b}
         items.append(made)
     return items
