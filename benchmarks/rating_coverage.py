@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.rating_coverage`` invents raters of known accuracy and a population of items, works out exactly
 what each figure would be over infinitely many items, then simulates studies (100 items, 3 raters on each, drawn in
-strata by AI score, gold and repeats), makes the report on each, and counts how often its intervals hold the exact value.
+strata by AI score, gold and repeats), makes the report on each, and counts how often its intervals hold that value.
 The preset's two questions are asked, and a yes/no question beside them. Fails unless all are within 90-98 %.
 """
 

@@ -1,4 +1,7 @@
-"""A report as terminal text, Markdown, LaTeX or JSON. What stands in it is decided elsewhere; texts of data are untrusted."""
+"""A report as terminal text, Markdown, LaTeX or JSON. What stands in it is decided elsewhere.
+
+Names, sentences and comments are untrusted: in no format can they become markup or steer a terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Literal
 from claif_tui.core.publish_text import code
 from claif_tui.core.rating.intervals import Estimate
 from claif_tui.core.rating.report_models import CriterionReport, Figure, Look, Report, Row
-from claif_tui.core.rating.report_sections import Quoted, Section, Table, sections
+from claif_tui.core.rating.report_sections import Quoted, Table, sections
 from claif_tui.core.text import cell_width, display_text
 
 Format = Literal["text", "md", "tex"]
@@ -268,6 +271,3 @@ def _latex_table(table: Table) -> str:
     # An empty group keeps a cell that begins with a bracket from being read as an option of the line before.
     lines += ["{}" + " & ".join(map(_latex, row)) + r" \\" for row in table.rows]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
-
-
-__all__ = ["Format", "Section", "document", "latex", "markdown", "text", "written"]

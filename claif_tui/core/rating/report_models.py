@@ -50,7 +50,7 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gold:
-    """How many of the gold items answered a rater passed. ``excluded`` by the frozen rule; ``words`` says why or why not."""
+    """How many of the gold items answered a rater passed; ``excluded`` by the frozen rule, ``words`` say why or not."""
 
     rater: str
     passed: int

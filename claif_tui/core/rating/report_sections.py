@@ -90,14 +90,10 @@ def answered(criterion: Criterion, value: float) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    if unit == "share":
-        return f"{value * 100:.1f} %"
-    # A zero that is rounded from below carries no sign.
-    return (
-        f"{value + 0.0:.{2 if unit == 'mean' else 3}f}".replace("-0.000", "0.000").replace("-0.00", "0.00")
-        if abs(value) < 0.005
-        else f"{value:.{2 if unit == 'mean' else 3}f}"
-    )
+    digits = {"share": 1, "mean": 2}.get(unit, 3)
+    # Adding nothing takes the sign from a zero that was rounded from below.
+    rounded = round(value * 100 if unit == "share" else value, digits) + 0.0
+    return f"{rounded:.{digits}f}{' %' if unit == 'share' else ''}"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -173,7 +169,8 @@ def _criterion(one: CriterionReport, without: str) -> Section:
     overall = [row for row in one.rows if row.group == "overall"]
     tables = [_figures_table(overall, "Overall")]
     for group, caption in GROUPS.items():
-        if rows := [row for row in one.rows if row.group == group]:
+        rows = [row for row in one.rows if row.group == group]
+        if len(rows) > 1:
             tables.append(_figures_table(rows, caption))
     tables.append(_agreement_table(one.agreement))
     if one.repeats:
@@ -304,7 +301,7 @@ def _cut(text: str) -> str:
 def _happened(report: Report) -> Section:
     lines = []
     if report.deviations:
-        lines.append(f"{len(report.deviations):,} deviations from the frozen plan.")
+        lines.append(f"{len(report.deviations):,} of these events depart from the frozen plan.")
     else:
         lines.append("No deviation from the frozen plan was recorded.")
     tables = []
