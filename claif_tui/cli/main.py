@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "retry": "Ask again for what failed.",
     "status": "Say where the project stands.",
     "review": "List, accept, reject or edit pairs; undo and redo.",
+    "rate": "Have people judge a sample, and report what they say.",
     "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
     "train": "Train a model on a snapshot or a file.",

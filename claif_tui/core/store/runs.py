@@ -159,7 +159,7 @@ def dead_run_ids(conn: sqlite3.Connection) -> list[int]:
     rows = conn.execute(
         "SELECT id, host, pid, pid_started, heartbeat FROM runs WHERE state IN ('running', 'paused')"
     )
-    return [run_id for run_id, *who in rows.fetchall() if not _alive(*who)]
+    return [run_id for run_id, *who in rows.fetchall() if not alive(*who)]
 
 
 def _close_dead(conn: sqlite3.Connection) -> None:
@@ -185,7 +185,8 @@ def _refuse_second(conn: sqlite3.Connection) -> None:
         )
 
 
-def _alive(host: str, pid: int, mark: str, heartbeat: str) -> bool:
+def alive(host: str, pid: int, mark: str, heartbeat: str) -> bool:
+    """Whether a process lives that reports every 30 s; on another host its last report decides."""
     if host == this_host():
         return is_alive(pid, mark)
     age = datetime.now(UTC) - datetime.fromisoformat(heartbeat)
@@ -213,7 +214,7 @@ def _run(row: tuple[object, ...]) -> Run:
     fields = dict(zip(names, plain, strict=True))
     fields["args"] = json.loads(str(fields["args"]))
     fields["totals"] = json.loads(str(fields["totals"]))
-    if fields["state"] in _OPEN and not _alive(
+    if fields["state"] in _OPEN and not alive(
         str(fields["host"]), int(str(fields["pid"])), str(mark), str(fields["heartbeat"])
     ):
         fields.update(state="stopped", message=_GONE, ended=fields["heartbeat"])
