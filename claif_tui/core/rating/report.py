@@ -115,8 +115,10 @@ def protocol_words(protocol: Protocol) -> Iterable[str]:
         )
         if count
     ]
+    if extra:
+        yield f"For each rater {', '.join(extra)}."
     order = "in an order of each rater's own" if protocol.order == "shuffled" else "in the order of the draw"
-    yield f"{'For each rater ' + ', '.join(extra) + '; ' if extra else ''}items come {order}."
+    yield f"Items come {order}."
     shown = [
         w for w, on in (("score", protocol.shows_score), ("explanation", protocol.shows_explanation)) if on
     ]

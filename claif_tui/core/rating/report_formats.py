@@ -6,7 +6,7 @@ Names, sentences and comments are untrusted: in no format can they become markup
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 from claif_tui.core.publish_text import code
 from claif_tui.core.rating.intervals import Estimate
@@ -14,7 +14,6 @@ from claif_tui.core.rating.report_models import CriterionReport, Figure, Look, R
 from claif_tui.core.rating.report_sections import Quoted, Table, sections
 from claif_tui.core.text import cell_width, display_text
 
-Format = Literal["text", "md", "tex"]
 _GAP = "  "
 _MARKDOWN = re.compile(r"([\\|*_<>`\[\]#&~])")
 _TEX = {
@@ -35,11 +34,6 @@ _TEX = {
     "⏎": " / ",
 }
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
-
-
-def written(report: Report, form: Format) -> str:
-    """The whole report as a text."""
-    return {"text": text, "md": markdown, "tex": latex}[form](report)
 
 
 def text(report: Report) -> str:

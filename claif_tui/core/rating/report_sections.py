@@ -46,14 +46,14 @@ class Section:
 
 def sections(report: Report) -> tuple[Section, ...]:
     """Return the whole report in the order of reading."""
-    found = [_head(report), _progress(report)]
+    found = [_short(report), _head(report), _progress(report)]
     if report.gold:
         found.append(_gold(report.gold))
     for one in report.criteria:
         found.append(_criterion(one, "without " + _names(report.excluded) if report.excluded else ""))
     for one in report.everyone:
         lines = ("The figures with the excluded raters, for comparison.",)
-        tables = (_figures_table([one.overall], "Overall"), _agreement_table(one.agreement))
+        tables = (_figures_table(one.rows[:1], "Overall"), _agreement_table(one.agreement))
         found.append(Section(title=f"{one.criterion.name}, all raters", lines=lines, tables=tables))
     found += [_happened(report), Section(title="What this report cannot say", lines=report.limits)]
     return tuple(found)
@@ -100,6 +100,29 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
+def _short(report: Report) -> Section:
+    """What most readers look for: each question's figures and one coefficient of agreement."""
+    lines = []
+    for one in report.criteria:
+        told_of = [f"{figure.label} {sentence(figure)}" for figure in one.overall.figures]
+        if one.human_ai is not None:
+            told_of.append(f"{one.human_ai.label} {sentence(one.human_ai)}")
+        alpha = next((each for each in one.agreement if each.measure.startswith("alpha")), None)
+        if alpha is not None:
+            figure = Figure(
+                label="",
+                unit="coefficient",
+                estimate=alpha.estimate,
+                ratings=alpha.ratings,
+                items=alpha.overlap,
+            )
+            told_of.append(f"{alpha.title} {sentence(figure)}")
+        lines.append(f"{one.criterion.name}: {'; '.join(told_of)}.")
+    if report.excluded:
+        lines.append(f"Excluded by the frozen rule: {_names(report.excluded)}.")
+    return Section(title="In short", lines=tuple(lines))
+
+
 def _head(report: Report) -> Section:
     lines = [
         f"Study hash {report.hash}.",
@@ -126,7 +149,7 @@ def _progress(report: Report) -> Section:
         for one in report.progress
     )
     table = Table(
-        head=("rater", "items", "begun", "median time", "state"), rows=rows, right=(1, 2, 3), caption="Raters"
+        head=("rater", "items", "in part", "median time", "state"), rows=rows, right=(1, 2, 3), caption="Raters"
     )
     lines = [
         f"{one.criterion.name}: {one.given:,} of {one.planned:,} ratings of the sample were given"
@@ -172,13 +195,15 @@ def _criterion(one: CriterionReport, without: str) -> Section:
         rows = [row for row in one.rows if row.group == group]
         if len(rows) > 1:
             tables.append(_figures_table(rows, caption))
-    tables.append(_agreement_table(one.agreement))
+    if any(each.estimate.value is not None for each in one.agreement):
+        tables.append(_agreement_table(one.agreement))
     if one.repeats:
         tables.append(_repeats_table(one))
     if one.contrasts:
         tables.append(_contrasts_table(one.contrasts))
+    apart = "raters apart" if any(len(look.values) > 1 for look in one.split) else "answered no"
     for looks, caption in (
-        (one.split, "To look at: raters apart"),
+        (one.split, f"To look at: {apart}"),
         (one.against_ai, "To look at: people and AI apart"),
     ):
         if looks:
