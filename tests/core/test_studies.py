@@ -230,6 +230,14 @@ def test_pairs_that_change_later_are_rated_as_they_were_and_listed(tmp_path: Pat
         assert "items 1 (edited), 2 (rejected)" in deviations(after)[0]
 
 
+def test_a_study_changed_behind_our_back_does_not_match_its_hash(tmp_path: Path) -> None:
+    with project(tmp_path / "p", 60) as store:
+        study(store, "rigorous", sample=8)
+        assert deviations(store.studies.data("s")) == ()
+        store.write(lambda conn: conn.execute("UPDATE study_items SET text_b = 'other' WHERE n = 3"))
+        assert "does not match its hash" in deviations(store.studies.data("s"))[0]
+
+
 def test_explanations_come_before_ratings_and_later_ones_are_deviations(tmp_path: Path) -> None:
     with project(tmp_path / "p", 20) as store:
         made = study(store, sample=8)

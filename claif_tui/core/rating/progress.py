@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from claif_tui.core.rating.freezing import study_hash
 from claif_tui.core.rating.models import StudyData
 
 
@@ -44,6 +45,8 @@ def deviations(data: StudyData) -> tuple[str, ...]:
         for event in data.events
         if event.deviation
     ]
+    if study_hash(data.study.protocol, data.items, data.assignments) != data.study.hash:
+        said.append("what is stored is not what was frozen: the study does not match its hash any more")
     if data.changed:
         listed = ", ".join(f"{n} ({words})" for n, words in list(data.changed.items())[:10])
         more = f" and {len(data.changed) - 10} more" if len(data.changed) > 10 else ""
