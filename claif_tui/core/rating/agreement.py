@@ -112,6 +112,11 @@ class Agreement:
         """The name of the coefficient for people."""
         return TITLES[self.measure]
 
+    @property
+    def unit(self) -> Literal["share", "coefficient"]:
+        """Whether it is a share, 0..1, or a coefficient that chance was taken out of, at most 1."""
+        return "share" if self.measure in ("percent", "within_step") else "coefficient"
+
 
 def tabulate(
     ratings: Sequence[Sequence[float | None]], categories: Sequence[float], strata: Sequence[int] | None = None

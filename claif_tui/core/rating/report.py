@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from claif_tui.core.rating.intervals import Estimate
 from claif_tui.core.rating.models import Answer, Comment, Item, Protocol, StudyData
 from claif_tui.core.rating.report_figures import Question, criterion_report, score_bin
 from claif_tui.core.rating.report_models import CriterionReport, Gold, Progress, Report
@@ -48,7 +49,7 @@ def report(data: StudyData) -> Report:
 def summary(data: StudyData) -> dict[str, Any]:
     """A study in short, for manifests and cards: what was asked of how many, and the main figures. Plain JSON data.
 
-    Raters are counted and not named. Unlike the report it takes no bootstrap of its agreement but the figures' own.
+    Raters are counted and not named, and no text of theirs is in it.
     """
     found = report(data)
     return {
@@ -69,12 +70,12 @@ def summary(data: StudyData) -> dict[str, Any]:
                 "planned": one.planned,
                 "given": one.given,
                 "figures": {
-                    figure.label: _short(figure.estimate.value, figure.estimate.low, figure.estimate.high)
+                    figure.label: _short(figure.estimate, figure.unit)
                     for figure in (*one.overall.figures, *([one.human_ai] if one.human_ai else []))
                     if figure.estimate.value is not None
                 },
                 "agreement": {
-                    each.measure: _short(each.estimate.value, each.estimate.low, each.estimate.high)
+                    each.measure: _short(each.estimate, each.unit)
                     for each in one.agreement
                     if each.estimate.value is not None
                 },
@@ -84,8 +85,11 @@ def summary(data: StudyData) -> dict[str, Any]:
     }
 
 
-def _short(value: float | None, low: float | None, high: float | None) -> list[float | None]:
-    return [None if part is None else round(part, 4) for part in (value, low, high)]
+def _short(estimate: Estimate, unit: str) -> dict[str, Any]:
+    value, low, high = (
+        None if part is None else round(part, 4) for part in (estimate.value, estimate.low, estimate.high)
+    )
+    return {"value": value, "interval": None if low is None else [low, high], "unit": unit}
 
 
 def protocol_words(protocol: Protocol) -> Iterable[str]:
@@ -171,7 +175,8 @@ def _strata(items: Sequence[Item]) -> dict[int, int]:
         else:
             joined.append(list(bins[name]))
     if len(joined) > 1 and len(joined[-1]) < LEAST_STRATUM:
-        joined[-2] += joined.pop()
+        last = joined.pop()
+        joined[-1] += last
     return {n: place for place, numbers in enumerate(joined) for n in numbers}
 
 

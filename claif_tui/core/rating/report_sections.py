@@ -254,12 +254,11 @@ def _figures_table(rows: Sequence[Row], caption: str) -> Table:
 def _agreement_table(found: Sequence[Agreement]) -> Table:
     rows = []
     for one in found:
-        unit = "share" if one.measure in ("percent", "within_step") else "coefficient"
         rows.append(
             (
                 one.title,
-                told(one.estimate, unit),
-                bounds(one.estimate, unit),
+                told(one.estimate, one.unit),
+                bounds(one.estimate, one.unit),
                 f"{one.overlap:,}",
                 f"{one.raters:,}",
             )
