@@ -274,8 +274,11 @@ def _item(n: int, role: str, score: float, model: str) -> Item:
 
 
 def estimates(found: Report) -> Iterator[tuple[str, str, Estimate]]:
-    """Every figure of a report that has a known value: question, name, estimate."""
-    for one in found.criteria:
+    """Every figure of a report that has a known value: question, name, estimate.
+
+    The known values are of all three raters: where one fails the gold by chance, the figures with that rater count.
+    """
+    for one in found.everyone or found.criteria:
         name = one.criterion.name
         for row in one.rows:
             if row.group == "overall":

@@ -163,7 +163,7 @@ def counted_spearman(
         (ranks, spread), (others, other_spread) = (group.ranks(times) for group in groups)
         with np.errstate(invalid="ignore", divide="ignore"):
             found = np.einsum("rn,rn,rn->r", times, ranks, others) / np.sqrt(spread * other_spread)
-        return np.clip(found, -1.0, 1.0)
+        return np.asarray(np.clip(found, -1.0, 1.0))
 
     return value
 

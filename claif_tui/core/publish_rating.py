@@ -42,7 +42,7 @@ def _rows(criterion: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     name = code(str(criterion.get("name")))
     asked = f"{criterion.get('given')} of {criterion.get('planned')}"
     rows = [(name, "ratings given, of those planned", asked, "")]
-    titles: dict[str, str] = {**TITLES}
+    titles: dict[str, str] = {str(name): title for name, title in TITLES.items()}
     for group in ("figures", "agreement"):
         for label, about in (criterion.get(group) or {}).items():
             value, ends = about.get("value"), about.get("interval") or (None, None)

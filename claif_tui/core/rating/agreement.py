@@ -76,7 +76,8 @@ class Table:
         """How many raters gave each value (u, q)."""
         import numpy as np
 
-        return (self.patterns[:, :, None] == np.arange(len(self.categories))).sum(axis=1).astype(np.float64)
+        given = self.patterns[:, :, None] == np.arange(len(self.categories))
+        return np.asarray(given.sum(axis=1), dtype=np.float64)
 
     @property
     def raters(self) -> int:
@@ -187,9 +188,9 @@ def weights(kind: Weights, categories: NDArray[np.float64]) -> NDArray[np.float6
     places = np.arange(len(categories))
     steps = np.abs(places[:, None] - places)
     if kind == "identity":
-        return (steps == 0).astype(np.float64)
+        return np.asarray(steps == 0, dtype=np.float64)
     if kind == "step":
-        return (steps <= 1).astype(np.float64)
+        return np.asarray(steps <= 1, dtype=np.float64)
     if kind == "ordinal":
         apart = (steps + 1) * steps / 2
     else:
@@ -289,7 +290,7 @@ def _alpha(level: Literal["nominal", "ordinal", "interval", "ratio"]) -> Callabl
                 apart = (middle[:, :, None] - middle[:, None, :]) ** 2
                 found = np.einsum("bck,bck->b", together, apart)
                 expected = np.einsum("bc,bk,bck->b", given, given, apart, optimize=True)
-            return 1 - (given.sum(axis=1) - 1) * _share(found, expected)
+            return np.asarray(1 - (given.sum(axis=1) - 1) * _share(found, expected))
 
         return value
 
@@ -302,7 +303,7 @@ def _distances(level: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     apart = values[:, None] - values
     if level == "nominal":
-        return (apart != 0).astype(np.float64)
+        return np.asarray(apart != 0, dtype=np.float64)
     if level == "interval":
         return np.asarray(apart**2)
     both = values[:, None] + values
@@ -327,7 +328,7 @@ def _cohen(kind: Weights) -> Callable[[Table], Statistic]:
             found = np.einsum("bck,ck->b", table_of, apart)
             rows, columns = table_of.sum(axis=2), table_of.sum(axis=1)
             expected = np.einsum("bc,bk,ck->b", rows, columns, apart, optimize=True)
-            return 1 - rows.sum(axis=1) * _share(found, expected)
+            return np.asarray(1 - rows.sum(axis=1) * _share(found, expected))
 
         return value
 

@@ -91,7 +91,8 @@ def _between_raters(one: Means, other: Means) -> float:
     import numpy as np
 
     shared = any((said.sum(axis=1) > 1).any() for _, said in (one, other))
-    own, noise = 0.0, 0.0
+    raters = one[0].shape[1]
+    own, noise = np.zeros(raters), np.zeros(raters)
     for values, said in (one, other):
         if shared:
             several = said.sum(axis=1) > 1
@@ -103,13 +104,11 @@ def _between_raters(one: Means, other: Means) -> float:
         middle = values.sum(axis=0) / count
         own = middle - own
         noise = noise + ((values - middle) ** 2 * said).sum(axis=0) / (count * (count - 1))
-    raters = one[0].shape[1]
     if raters < 2:
         return 0.0
-    return (
-        max(0.0, float(np.var(own, ddof=1) - np.mean(noise) * (raters / (raters - 1) if shared else 1)))
-        / raters
-    )
+    shrunk = raters / (raters - 1) if shared else 1.0
+    between = float(np.var(own, ddof=1)) - float(np.mean(noise)) * shrunk
+    return max(0.0, between) / int(raters)
 
 
 def _matrices(ratings: Ratings, raters: list[str]) -> Means:

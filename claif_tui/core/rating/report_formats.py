@@ -33,6 +33,7 @@ _TEX = {
     "·": r"\textperiodcentered{}",
     "⏎": " / ",
 }
+_HASH = re.compile(r"[0-9a-f]{32,}")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 
 
@@ -62,7 +63,7 @@ def latex(report: Report) -> str:
     Letters that those fonts lack stand as their code points.
     """
     blocks = [
-        "% Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}; wide tables also \\small or \\resizebox.",
+        "% Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.",
         f"\\section*{{Study {_latex(report.study)}}}",
     ]
     left_out = False
@@ -254,14 +255,16 @@ def _latex(raw: str) -> str:
             found.append(_TEX[sign])
         else:
             found.append(sign if sign <= "\u017f" and sign.isprintable() else f"[U+{ord(sign):04X}]")
-    return "".join(found)
+    # A hash has no place where a line could break.
+    return _HASH.sub(lambda hit: "\\allowbreak{}".join(re.findall(".{1,8}", hit[0])), "".join(found))
 
 
 def _latex_table(table: Table) -> str:
     columns = "".join("r" if n in table.right else "l" for n in range(len(table.head)))
     lines = [f"\\paragraph{{{_latex(table.caption)}}}\\mbox{{}}\\\\"] if table.caption else []
+    lines.append("{\\small")
     lines += [f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}", "\\toprule"]
     lines += [" & ".join(map(_latex, table.head)) + r" \\", "\\midrule"]
     # An empty group keeps a cell that begins with a bracket from being read as an option of the line before.
     lines += ["{}" + " & ".join(map(_latex, row)) + r" \\" for row in table.rows]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}"])

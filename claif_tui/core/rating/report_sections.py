@@ -189,6 +189,9 @@ def _criterion(one: CriterionReport, without: str) -> Section:
     lines += [f"{label}: {why}." for label, why in _reasons(one)]
     if one.no_contrasts:
         lines.append(f"Contrasts of conditions: none, as {one.no_contrasts}.")
+    for each in one.contrasts:
+        if why := each.more or each.difference.note:
+            lines.append(f"{each.first} and {each.second} are not told apart: {why}.")
     overall = [row for row in one.rows if row.group == "overall"]
     tables = [_figures_table(overall, "Overall")]
     for group, caption in GROUPS.items():
@@ -291,11 +294,10 @@ def _contrasts_table(contrasts: Sequence[Contrast]) -> Table:
             told(one.difference, "mean"),
             bounds(one.difference, "mean"),
             NONE if one.p is None else ("< 0.001" if one.p < 0.001 else f"{one.p:.3f}"),
-            one.more or one.difference.note or "they are apart",
         )
         for one in contrasts
     )
-    head = ("first", "second", "items", "first less second", "95 %", "p", "")
+    head = ("first", "second", "items", "first less second", "95 %", "p")
     return Table(head=head, rows=rows, right=(2, 3, 4, 5), caption="Conditions")
 
 
@@ -345,17 +347,19 @@ def _happened(report: Report) -> Section:
         )
     if report.changed:
         lines.append(f"{len(report.changed):,} items: the pair is not what it was when the study was frozen.")
-        rows = tuple((f"{n}", Quoted(_cut(words))) for n, words in report.changed)
-        tables.append(Table(head=("item", "since"), rows=rows, right=(0,), caption="Changed since", texts=True))
+        since = tuple((f"{n}", Quoted(_cut(words))) for n, words in report.changed)
+        tables.append(
+            Table(head=("item", "since"), rows=since, right=(0,), caption="Changed since", texts=True)
+        )
     if report.comments:
-        rows = tuple(
+        said = tuple(
             (f"{one.item}", Quoted(one.rater), one.at[:19].replace("T", " "), Quoted(_cut(one.text)))
             for one in report.comments
         )
         tables.append(
             Table(
                 head=("item", "rater", "when (UTC)", "comment"),
-                rows=rows,
+                rows=said,
                 right=(0,),
                 caption="Comments",
                 texts=True,
