@@ -333,7 +333,7 @@ def simulate(studies: int, seed: int) -> dict[tuple[str, str], Tally]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=2023)
+    parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     tallies = simulate(chosen.studies, chosen.seed)
     print(f"{chosen.studies} studies of {ITEMS} items and {len(RATERS)} raters, seed {chosen.seed}")

@@ -134,8 +134,9 @@ def clustered_share(hits: Sequence[float], of: Sequence[int], strata: Sequence[i
     """A share over items, each with ``hits`` in ``of`` ratings: Wilson's interval at the effective number of ratings.
 
     At that number a simple sample would vary as the items do (Kish 1965; Korn and Graubard 1998); with one rating an
-    item it is the number of ratings, and the interval is Wilson's own. Where all ratings are alike the
-    items count: nothing then tells how alike ratings of one item are.
+    item it is the number of ratings, and the interval is Wilson's own. It may be larger than the ratings, as strata
+    help and its estimate errs to both sides, but not beyond twice as many. Where all ratings are alike the items count:
+    nothing then tells how alike ratings of one item are.
     """
     total = sum(of)
     if total == 0:
@@ -145,7 +146,7 @@ def clustered_share(hits: Sequence[float], of: Sequence[int], strata: Sequence[i
     spread = _squares(linear, strata) / total**2
     items = sum(n > 0 for n in of)
     inner = share * (1 - share)
-    trials = float(items) if inner == 0 else min(float(total), inner / spread if spread > 0 else math.inf)
+    trials = float(items) if inner == 0 else min(2.0 * total, inner / spread) if spread > 0 else float(total)
     interval = wilson_share(share, trials)
     return Estimate(interval.value, interval.low, interval.high)
 

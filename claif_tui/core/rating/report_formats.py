@@ -15,7 +15,7 @@ from claif_tui.core.rating.report_sections import Quoted, Table, sections
 from claif_tui.core.text import cell_width, display_text
 
 _GAP = "  "
-_MARKDOWN = re.compile(r"([\\|*_<>`\[\]#&~])")
+_MARKDOWN = re.compile(r"([\\|*_<>`\[\]#&~$])")
 _TEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
