@@ -78,7 +78,7 @@ def test_weighted_kappa_is_scikit_learns_and_ignores_items_of_one_rater() -> Non
 def test_what_is_undefined_is_told_in_words(measure: Measure) -> None:
     words = {
         "nobody": [],
-        "only one rater": read("1- 2- 3-"),
+        "of one rater only": read("1- 2- 3-"),
         "no item was rated by two": read("1- -2 3-"),
     }
     for reason, items in words.items():

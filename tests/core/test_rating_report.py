@@ -141,7 +141,7 @@ def test_nothing_one_rater_and_unanimity_make_a_report_with_reasons(criterion: A
         assert reasons == {"nobody has rated anything"}
         assert one.overall.figures[0].estimate.reason == "nothing was rated"
     elif raters == 1:
-        assert reasons == {"only one rater answered, and agreement takes two"}
+        assert reasons == {"there are ratings of one rater only, and agreement takes two"}
     else:
         assert any("every rating is the same value" in reason for reason in reasons)
         assert any("kappa" in each.title for each in one.agreement)

@@ -203,7 +203,7 @@ def _unable(measure: Measure, table: Table) -> str:
     if not len(table.times):
         return "nobody has rated anything"
     if table.raters == 1:
-        return "only one rater answered, and agreement takes two"
+        return "there are ratings of one rater only, and agreement takes two"
     if table.overlap == 0:
         return "no item was rated by two raters"
     if measure.startswith("cohen") and table.raters > 2:

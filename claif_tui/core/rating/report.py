@@ -9,7 +9,7 @@ from typing import Any
 
 from claif_tui.core.rating.intervals import Estimate
 from claif_tui.core.rating.models import Answer, Comment, Item, Protocol, StudyData
-from claif_tui.core.rating.report_figures import Question, criterion_report, score_bin
+from claif_tui.core.rating.report_figures import Question, bin_name, criterion_report
 from claif_tui.core.rating.report_models import CriterionReport, Gold, Progress, Report
 from engine.stats import percentile
 
@@ -167,7 +167,7 @@ def _strata(items: Sequence[Item]) -> dict[int, int]:
     """Item number to stratum: bins of the AI's score, joined upwards until each has enough items to vary."""
     bins: dict[str, list[int]] = defaultdict(list)
     for item in items:
-        bins[score_bin(item.score)].append(item.n)
+        bins[bin_name(item.score)].append(item.n)
     joined: list[list[int]] = []
     for name in sorted(bins):
         if joined and len(joined[-1]) < LEAST_STRATUM:

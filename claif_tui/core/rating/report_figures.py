@@ -13,13 +13,13 @@ from claif_tui.core.rating.contrasts import contrast
 from claif_tui.core.rating.intervals import Estimate, clustered_mean, clustered_share, over_items
 from claif_tui.core.rating.models import SCALES, Comment, Criterion, Item, ScaleKind
 from claif_tui.core.rating.report_models import Contrast, CriterionReport, Figure, Look, Repeats, Row
+from claif_tui.core.rating.sampling import BINS, score_bin
 from engine.stats import counted_spearman, mean, spearman
 
 SHOWN = 10
 """How many items to look at a list holds."""
 NEAR = 0.1
 """A reading this close to the AI's score agrees with it."""
-_BINS = 5
 _TINY = 1e-9
 _MEASURES: dict[ScaleKind, tuple[Measure, ...]] = {
     "yesno": ("percent", "fleiss", "alpha_nominal", "ac1"),
@@ -73,12 +73,12 @@ def criterion_report(question: Question) -> CriterionReport:
     )
 
 
-def score_bin(score: float | None) -> str:
+def bin_name(score: float | None) -> str:
     """The fifth of 0..1 that a score is in, in words."""
     if score is None:
         return "no score"
-    place = min(int(score * _BINS + _TINY), _BINS - 1)
-    return f"{place / _BINS:.1f}–{(place + 1) / _BINS:.1f}"
+    place = score_bin(score)
+    return f"{place / BINS:.1f}–{(place + 1) / BINS:.1f}"
 
 
 def rate_name(rate: float | None) -> str:
@@ -93,7 +93,7 @@ def _rows(question: Question) -> Iterable[Row]:
         own = {n: {rater: row[rater]} for n, row in question.first.items() if rater in row}
         yield Row(group="rater", name=rater, figures=_figures(question, own))
     by: tuple[tuple[str, Callable[[Item], str]], ...] = (
-        ("score", lambda item: score_bin(item.score)),
+        ("score", lambda item: bin_name(item.score)),
         ("rate", lambda item: rate_name(item.rate)),
     )
     for group, name_of in by:

@@ -107,8 +107,7 @@ def _short(report: Report) -> Section:
         told_of = [f"{figure.label} {sentence(figure)}" for figure in one.overall.figures]
         if one.human_ai is not None:
             told_of.append(f"{one.human_ai.label} {sentence(one.human_ai)}")
-        alpha = next((each for each in one.agreement if each.measure.startswith("alpha")), None)
-        if alpha is not None:
+        for alpha in [each for each in one.agreement if each.measure.startswith("alpha")][-1:]:
             figure = Figure(
                 label="",
                 unit="coefficient",
@@ -154,7 +153,7 @@ def _progress(report: Report) -> Section:
     lines = [
         f"{one.criterion.name}: {one.given:,} of {one.planned:,} ratings of the sample were given"
         + (f"; {one.planned - one.given:,} are missing." if one.given < one.planned else ".")
-        for one in report.criteria
+        for one in report.everyone or report.criteria
     ]
     if report.sources:
         lines.append(
@@ -237,7 +236,7 @@ def _reasons(one: CriterionReport) -> Iterable[tuple[str, str]]:
             by.setdefault(estimate.reason, []).append(label)
         elif estimate.low is None:
             by.setdefault(f"no interval, as {estimate.note}", []).append(label)
-    yield from ((", ".join(labels), why) for why, labels in by.items())
+    yield from (("; ".join(labels), why) for why, labels in by.items())
 
 
 def _figures_table(rows: Sequence[Row], caption: str) -> Table:
