@@ -12,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("rate_study", "List the studies and how far their raters are."),
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
+    "report": ("rate_report", "Report what raters said, with intervals and agreement."),
 }
 """Every verb, the module that has it, and its line of help."""
 
