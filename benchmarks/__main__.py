@@ -22,6 +22,7 @@ PARTS = {
     "review_store": "Review's questions to the store, 1.2 million pairs",
     "ui_review": "Review on the screen, 1.2 million pairs",
     "ui_stream": "the Generate screen at 500 events a second",
+    "rating_coverage": "how often the intervals of a rating report hold the truth",
     "offline_model": "the offline model (needs the real data)",
     "engine": "training, encoding and evaluation against their peers (needs the real data)",
 }
