@@ -92,7 +92,7 @@ def facts(store: Store, study: str | None = None) -> Facts:
     frozen, warnings = _frozen(store)
     results = kept(project)
     runs = tuple(list_runs(project))
-    found = Facts(
+    return Facts(
         project=project.resolve().name,
         standing=status(store, load_recipe(project)),
         spending=spending,
@@ -108,10 +108,11 @@ def facts(store: Store, study: str | None = None) -> Facts:
         explained=explained,
         summary=summary,
         because=_because(frozen, generated, runs, results.evaluations, summary),
-        missing=tuple(_missing(store, frozen, panels, generated, explained, summary, runs, results.evaluations)),
+        missing=tuple(
+            _missing(store, frozen, panels, generated, explained, summary, runs, results.evaluations)
+        ),
         warnings=(*warnings, *(f"left out: {problem}" for problem in results.problems)),
     )
-    return found
 
 
 def study_summary(store: Store, name: str) -> Mapping[str, Any]:
@@ -126,7 +127,7 @@ def study_summary(store: Store, name: str) -> Mapping[str, Any]:
 def _panels(store: Store) -> tuple[Panel, ...]:
     means = accounts.mean_scores(store)
     found = store.pairs.histogram(BINS)
-    rates = sorted((rate for rate in found if rate is not None and any(found[rate])))
+    rates = sorted(rate for rate in found if rate is not None and any(found[rate]))
     last: list[float | None] = [None] if any(found.get(None, ())) else []
     return tuple(
         Panel(rate=rate, counts=tuple(found[rate]), n=means[rate][0], mean=means[rate][1])
@@ -226,6 +227,6 @@ def _missing(
     ]
     missing = [Missing(part=part, why=why, command=command) for there, part, why, command in found if not there]
     if not pairs.total:
-        missing.insert(0, Missing(part="Pairs", why="the project has none", command="claif-tui import FILE"))
+        command = "claif-tui generate" if store.seeds.count("train") else "claif-tui import FILE"
+        missing.insert(0, Missing(part="Pairs", why="the project has none", command=command))
     return missing
-

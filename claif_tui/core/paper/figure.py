@@ -88,4 +88,6 @@ def _panel(panel: Panel, x: int, y: int, top: float, *, first: bool, lowest: boo
 
 
 def _text(x: float, y: float, text: str, size: int, anchor: str = "middle") -> str:
-    return f"<text x='{x:.1f}' y='{y:.1f}' {_FONT} font-size='{size}' text-anchor='{anchor}'>{escape(text)}</text>"
+    return (
+        f"<text x='{x:.1f}' y='{y:.1f}' {_FONT} font-size='{size}' text-anchor='{anchor}'>{escape(text)}</text>"
+    )

@@ -46,7 +46,7 @@ def latex(table: Table) -> str:
     )
     lines = [
         "\\begin{table}[tbp]",
-        "\\centering\\small",
+        "\\centering\\footnotesize",
         f"\\caption{{{tex(table.caption)}}}",
         f"\\label{{tab:{table.name}}}",
         f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
@@ -60,7 +60,7 @@ def latex(table: Table) -> str:
         # The empty group keeps a cell that begins with a bracket from being read as an option of the line before.
         lines.append("{}" + " & ".join(map(tex, row)) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par\\smallskip{{\\footnotesize {tex(note)}\\par}}" for note in table.notes]
+    lines += [f"\\par\\smallskip{{\\scriptsize {tex(note)}\\par}}" for note in table.notes]
     return "\n".join([*lines, "\\end{table}"]) + "\n"
 
 
