@@ -220,6 +220,8 @@ def _origins(found: Facts, content: Mapping[str, Any]) -> list[str]:
 
 def _people(summary: Mapping[str, Any]) -> list[str]:
     """The main figures of a study."""
+    from claif_tui.core.rating.agreement import TITLES
+
     code = publish_text.code
     lead = (
         f"Study {code(str(summary['study']))} (preset {code(str(summary['preset']))}): {summary['items']:,} items, "
@@ -232,7 +234,7 @@ def _people(summary: Mapping[str, Any]) -> list[str]:
             f" {apart:,} explanations came with a score more than 0.1 from the stored one, which raters see."
         )
     rows = [
-        (code(one["name"]), code(label), _figure(values))
+        (code(one["name"]), code(str(TITLES.get(label, label))), _figure(values))
         for one in summary["criteria"]
         for group in ("figures", "agreement")
         for label, values in one[group].items()
