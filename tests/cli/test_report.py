@@ -166,9 +166,10 @@ def test_money_and_figures_have_no_false_digits() -> None:
         *("0", "12.35", "0.01", "0.00012", "0.000000099")
     ]
     assert [layout.exact_usd(n) for n in (0, 1, 1_500_000_000)] == ["0", "0.000000001", "1.5"]
-    drawn = svg([Panel(rate=0.1, counts=(0,) * 9 + (4,), n=4, mean=0.95)], "a < b")
+    drawn = svg([Panel(rate=0.1, counts=(0,) * 9 + (4,), n=4, mean=0.95)], "a < b", "demo & more")
     root = ElementTree.fromstring(drawn)
-    assert root.findtext("{*}desc") == "a < b" and "mask rate 0.1 (n = 4)" in drawn
+    assert root.findall("{*}text")[-1].text == "demo & more"
+    assert root.findtext("{*}desc") == "a < b" and "mask rate 0.1 (n = 4, mean 0.95)" in drawn
     colours = set(re.findall(r"(?:fill|stroke)='([^']+)'", drawn))
     assert colours <= {"white", "black", "none", "#777", "#ccc"}, "it must print in black and white"
     for name, entry in citations.ENTRIES.items():

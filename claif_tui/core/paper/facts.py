@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from claif_tui.core.paper.examples import Explained, Generated
     from claif_tui.core.store.store import Store
 
-_STAGES = ("generate", "score", "explain")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:

@@ -25,11 +25,14 @@ class Panel:
     def title(self) -> str:
         """What stands above it."""
         rate = "no mask rate" if self.rate is None else f"mask rate {self.rate:g}"
-        return f"{rate} (n = {self.n:,})"
+        return f"{rate} (n = {self.n:,}, mean {self.mean:.2f})"
 
 
-def svg(panels: Sequence[Panel], about: str) -> str:
-    """Draw the panels in rows of three, all with one scale: the share of the pairs at that rate, in percent."""
+def svg(panels: Sequence[Panel], about: str, mark: str = "") -> str:
+    """Draw the panels in rows of three, all with one scale: the share of the pairs at that rate, in percent.
+
+    ``about`` is for those who cannot see it; ``mark`` is a line below the picture.
+    """
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // _COLUMNS)
     width = _LEFT + columns * (_WIDTH + _GAP_X)
@@ -48,13 +51,14 @@ def svg(panels: Sequence[Panel], about: str) -> str:
         y = _TOP + number // _COLUMNS * (_HEIGHT + _GAP_Y)
         lowest = number + _COLUMNS >= len(panels)
         parts += _panel(panel, x, y, top, first=number % _COLUMNS == 0, lowest=lowest)
+    parts += [_text(width / 2, height - 4, mark, 11)] if mark else []
     parts.append("</svg>")
     return "\n".join(parts) + "\n"
 
 
 def _panel(panel: Panel, x: int, y: int, top: float, *, first: bool, lowest: bool) -> list[str]:
     bottom, step = y + _HEIGHT, _WIDTH / BINS
-    found = [_text(x + _WIDTH / 2, y - 10, panel.title, 12)]
+    found = [_text(x + _WIDTH / 2, y - 10, panel.title, 11)]
     for share in (top / 2, top):
         at = bottom - share / top * _HEIGHT
         found.append(f"<path d='M{x} {at:.1f}H{x + _WIDTH}' stroke='#ccc' stroke-width='0.7'/>")

@@ -251,10 +251,16 @@ def histogram(found: Facts) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
     return ("mask_rate", "score_from", "score_to", "pairs", "pairs_at_rate", "mean_score"), rows
 
 
+def figure_mark(found: Facts) -> str:
+    """What must stand in figure 2 itself: that scores or sentences are a stand-in's."""
+    models = {one.model or one.asked for one in found.spending if one.stage in ("generate", "score")}
+    return f"{DEMO}: with pairs of the built-in stand-in model" if any(map(is_demo, models)) else ""
+
+
 def about_figure(found: Facts) -> str:
     """What figure 2 shows, in words."""
-    models = {one.model or one.asked for one in found.spending if one.stage in ("generate", "score")}
-    demo = f" Some of them are {DEMO}: of the built-in stand-in model." if any(map(is_demo, models)) else ""
+    mark = figure_mark(found)
+    demo = f" {mark[:1].upper()}{mark[1:]}." if mark else ""
     return (
         "AI similarity scores, unsmoothed, of all pairs of the project at each mask rate, reviewed or not; bins of "
         f"0.1, the last one with 1.0.{demo}"

@@ -141,7 +141,7 @@ def _texts(found: Facts, content: Mapping[str, Any], command: str) -> dict[str, 
         texts[f"{table.name}.tex"] = tables.latex(table)
         texts[f"{table.name}.csv"] = tables.csv_text(table.data_head, table.data)
     if found.panels:
-        texts["figure-2.svg"] = figure.svg(found.panels, layout.about_figure(found))
+        texts["figure-2.svg"] = figure.svg(found.panels, layout.about_figure(found), layout.figure_mark(found))
         texts["figure-2.csv"] = tables.csv_text(*layout.histogram(found))
     if found.because:
         texts[BIB] = citations.bibtex(found.because)
