@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "runs": "List, show, follow, stop and bring in training runs.",
     "evaluate": "Score models on STS and transfer tasks.",
     "leaderboard": "Show the project's results among the papers' rows.",
+    "report": "Write a paper's tables and figure, with cost, dates and hashes.",
     "publish": "Prepare data set and model folders for the Hugging Face Hub.",
     "data": "Fetch and check the evaluation data, and NLI.",
     "doctor": "Check this installation, the terminal and the project.",

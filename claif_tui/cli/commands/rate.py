@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "new": ("rate_study", "Draw a sample and freeze a study."),
     "list": ("rate_study", "List the studies and how far their raters are."),
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
+    "explain": ("rate_explain", "Ask a model why, for the items of a study that lack an explanation."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
     "report": ("rate_report", "Report what raters said, with intervals and agreement."),
 }

@@ -21,7 +21,7 @@ Ask = Literal["pause", "resume", "stop"]
 
 HEARTBEAT_SECONDS = 90.0
 """A run on another host that did not report for so long counts as dead; report every 30 s."""
-BESIDE: frozenset[RunKind] = frozenset({"try", "rescore"})
+BESIDE: frozenset[RunKind] = frozenset({"try", "rescore", "explain"})
 """Kinds that may go on beside a live run."""
 _OPEN = ("running", "paused")
 _GONE = "the process ended without closing it"
