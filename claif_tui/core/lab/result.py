@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from claif_tui.core.lab.compare import (
     leader,
@@ -98,12 +98,18 @@ def _judged(lab: Lab, cells: Sequence[CellResult], contrasts: Sequence[Contrast]
         contrasts=tuple(contrasts),
         leader=first,
         supported=supported,
-        verdict=_verdict(lab, first, supported, contrasts),
+        verdict=_verdict(lab, first, supported, contrasts, values),
         notes=tuple(_notes(lab, cells)),
     )
 
 
-def _verdict(lab: Lab, first: str | None, supported: bool, contrasts: Sequence[Contrast]) -> str:
+def _verdict(
+    lab: Lab,
+    first: str | None,
+    supported: bool,
+    contrasts: Sequence[Contrast],
+    values: Mapping[str, float | None],
+) -> str:
     """Say what the comparisons support, and no more."""
     by = CRITERION_WORDS[lab.spec.criterion]
     if first is None:
@@ -113,6 +119,9 @@ def _verdict(lab: Lab, first: str | None, supported: bool, contrasts: Sequence[C
     if supported:
         others = "the other cell" if len(contrasts) == 1 else "every other cell"
         return f"{first} is best by {by}, and the difference to {others} is supported (p < 0.05, Holm)."
+    equal = [name for name, value in values.items() if value == values[first]]
+    if len(equal) > 1:
+        return f"No winner: {', '.join(equal)} have the same figure, {by}."
     close = unseparated(first, contrasts)
     names = ", ".join(one.second if one.first == first else one.first for one in close)
     return f"No winner: {first} leads by {by}, but is not separable from {names}. {_more(close, lab)}"
