@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from claif_tui.core.events import Finished
-from claif_tui.core.lab.cells import set_up
-from claif_tui.core.lab.models import LabResult, LabSpec
-from claif_tui.core.lab.result import result
-from claif_tui.core.lab.running import Laboratory, plan_of
-from claif_tui.core.llm.profiles import Wish
-from claif_tui.core.models import NewPair
+from claif_tui.core.lab.models import LabSpec
+from claif_tui.core.lab.running import plan_of
 from claif_tui.core.prompts import SCORE_PROMPTS
-from claif_tui.core.session import Wanted
-from claif_tui.core.settings import load as load_settings
 from claif_tui.core.store.store import Store
+from tests.lab_support import FAVOURED, MARK, Rows, ask, fill_gold, lab_of, spent, sts_dev, world
 from tests.llm_fixtures import LLMServer
 
 ROWS = 200
@@ -34,59 +27,6 @@ SEEDS = 20
 ENOUGH = 0.9
 BETTER, OTHER = 0.12, 0.18
 """Standard deviations of the noise on labels in 0..1: of the prompt with the advantage, and of the others."""
-FAVOURED = "reason-then-score"
-MARK = "First say"
-"""Words that only the favoured prompt holds."""
-PRICE_IN, PRICE_OUT = 1.0, 4.0
-
-Rows = list[tuple[str, str, float]]
-
-
-def sts_dev(data: Path) -> Rows:
-    """Return the STS-B dev pairs with labels in 0..1."""
-    path = data / "STS" / "STSBenchmark" / "sts-dev.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [(line[5], line[6], float(line[4]) / 5) for line in lines if len(line) >= 7]
-
-
-def fill(store: Store, rows: Rows) -> None:
-    """Put labelled pairs into a project, as ``import --as gold`` does."""
-    pairs = [
-        NewPair(system="import", kind="human", text_a=a, generated=b, gold=label, split="dev", line=line)
-        for line, (a, b, label) in enumerate(rows, 1)
-    ]
-    store.write(lambda connection: [store.pairs.add(connection, pair) for pair in pairs])
-
-
-def world(path: Path, rows: Rows, noise: dict[str, float], other: float) -> str:
-    """Write what the server knows, and return the option that names it."""
-    path.write_text(json.dumps({"gold": rows, "noise": noise, "other": other}), "utf-8")
-    return str(path)
-
-
-async def ask(
-    store: Store, server: LLMServer, seed: int, *, rows: int = ROWS, budget: float | None = None
-) -> tuple[LabResult, Finished]:
-    """Run one lab to its end: the three prompts, a model of its own for each seed, so that nothing is stored yet."""
-    spec = LabSpec(kind="score", rows=rows, seed=seed, prompts=SCORE_PROMPTS, budget=budget)
-    wish = Wish(
-        base_url=server.base_url, model=f"m-{seed}", concurrency=32, price_in=PRICE_IN, price_out=PRICE_OUT
-    )
-    lab = set_up(
-        store, load_settings(), spec, Wanted(endpoint=wish, fields={"model.max_tokens": 48}, budget=budget)
-    )
-    last = None
-    async for event in Laboratory(store, lab).events():
-        last = event
-    assert isinstance(last, Finished)
-    return result(store, lab), last
-
-
-def spent(server: LLMServer) -> float:
-    """Return what the server's own log of tokens comes to, in dollars."""
-    prompt, completion = server.spent_tokens()
-    return (prompt * PRICE_IN + completion * PRICE_OUT) / 1e6
 
 
 def _round(folder: Path, rows: Rows, name: str, noise: dict[str, float], seeds: Sequence[int]) -> int:
@@ -94,9 +34,11 @@ def _round(folder: Path, rows: Rows, name: str, noise: dict[str, float], seeds: 
     server = LLMServer(folder / f"{name}.log", options={"gold": world(folder / name, rows, noise, OTHER)})
     right = 0
     with Store.create(folder / f"{name}-project") as store:
-        fill(store, rows)
+        fill_gold(store, rows)
         for seed in seeds:
-            found, last = asyncio.run(ask(store, server, seed))
+            # A model of its own for each seed: nothing is stored yet, and its noise is another draw.
+            spec = LabSpec(kind="score", rows=ROWS, seed=seed, prompts=SCORE_PROMPTS, budget=100.0)
+            found, last = asyncio.run(ask(store, server, spec, model=f"m-{seed}"))
             assert last.state == "finished" and not found.open, last.message
             claims = [one for one in found.contrasts if one.adjusted is not None and one.adjusted < 0.05]
             right += (found.supported and found.leader == FAVOURED) if noise else not claims
@@ -116,13 +58,12 @@ def _capped(folder: Path, rows: Rows) -> tuple[float, float, str]:
     """Run a lab under about half of what it would cost; return (cap, what the server counted, how it ended)."""
     server = LLMServer(folder / "cap.log", options={"gold": world(folder / "cap", rows, {}, OTHER)})
     with Store.create(folder / "cap-project") as store:
-        fill(store, rows)
-        wish = Wish(base_url=server.base_url, model="m", price_in=PRICE_IN, price_out=PRICE_OUT)
+        fill_gold(store, rows)
         spec = LabSpec(kind="score", rows=ROWS, prompts=SCORE_PROMPTS, budget=100.0)
-        plan = plan_of(store, set_up(store, load_settings(), spec, Wanted(endpoint=wish)))
+        plan = plan_of(store, lab_of(store, server, spec))
         assert plan.usd is not None
         cap = plan.usd[0] / 2
-        _, last = asyncio.run(ask(store, server, 1, budget=cap))
+        _, last = asyncio.run(ask(store, server, replace(spec, budget=cap)))
     counted = spent(server)
     server.stop()
     return cap, counted, f"{last.state}: {last.message}"

@@ -41,18 +41,22 @@ def score_contrasts(gold: Mapping[int, float], scores: Mapping[str, Mapping[int,
     ``gold`` is each row's label, ``scores`` each cell's scores, both by row.
     """
     resamples = draws_for(len(scores))
+    drawn: dict[tuple[int, ...], dict[str, NDArray[Any]]] = {}
     found = []
     for first, second in combinations(scores, 2):
-        rows = sorted(scores[first].keys() & scores[second].keys())
+        rows = tuple(sorted(scores[first].keys() & scores[second].keys()))
         plain = Contrast(first=first, second=second, n=len(rows))
         labels = [gold[row] for row in rows]
-        both = [[scores[name][row] for row in rows] for name in (first, second)]
-        ends = [spearman(labels, one) for one in both]
+        ends = [spearman(labels, [scores[name][row] for row in rows]) for name in (first, second)]
         if ends[0].value is None or ends[1].value is None:
             found.append(replace(plain, reason=ends[0].reason or ends[1].reason))
             continue
-        drawn = resampled_spearman(labels, both, resamples=resamples, seed=SEED)
-        difference = (drawn[0] - drawn[1]).tolist()
+        if rows not in drawn:  # mostly all cells have all rows: one bootstrap serves all pairs
+            names = [name for name, own in scores.items() if own.keys() >= set(rows)]
+            said = [[scores[name][row] for row in rows] for name in names]
+            draws = resampled_spearman(labels, said, resamples=resamples, seed=SEED)
+            drawn[rows] = dict(zip(names, draws, strict=True))
+        difference = (drawn[rows][first] - drawn[rows][second]).tolist()
         found.append(_tested(plain, ends[0].value - ends[1].value, difference, _pairs(len(scores))))
     return holm(found)
 
