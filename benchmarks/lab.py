@@ -25,7 +25,7 @@ from tests.llm_fixtures import LLMServer
 ROWS = 200
 SEEDS = 20
 ENOUGH = 0.9
-BETTER, OTHER = 0.12, 0.18
+BETTER, OTHER = 0.10, 0.18
 """Standard deviations of the noise on labels in 0..1: of the prompt with the advantage, and of the others."""
 
 

@@ -24,6 +24,7 @@ from claif_tui.core.models import PairQuery
 from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions
 from claif_tui.core.prompts import SCORE_PROMPTS
+from claif_tui.core.recipes import Recipe
 from claif_tui.core.store.store import Store
 from tests.conftest import ROOT
 from tests.core.test_pipeline import fill
@@ -118,7 +119,7 @@ def test_holm_and_what_stands_out() -> None:
 
 def test_a_known_advantage_is_found_and_none_is_claimed_between_equals() -> None:
     found = quiet = 0
-    for seed in range(20):
+    for seed in range(8):
         draw = random.Random(seed)
         gold = {row: draw.random() for row in range(80)}
 
@@ -129,8 +130,8 @@ def test_a_known_advantage_is_found_and_none_is_claimed_between_equals() -> None
         quiet += not any((one.adjusted or 0) < 0.05 for one in score_contrasts(gold, equal))
         better = score_contrasts(gold, {**equal, "c": noisy(0.08)})
         found += stands_out("c", better) and all(one.n == 80 for one in better)
-    assert found >= 18
-    assert quiet >= 18
+    assert found == 8
+    assert quiet >= 7
 
 
 def test_calibration_and_diversity_by_hand() -> None:
@@ -207,11 +208,12 @@ async def test_a_lab_stays_under_its_cap_and_goes_on_with_more(
     assert 0 < spent(server) - before < before * 3
 
 
-def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Factory) -> None:
+async def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Factory) -> None:
     server = start(llm_server, tmp_path, 30)
     server.control(options={"latency": 0.05})
     with Store.create(tmp_path / "p") as store:
         fill_gold(store, made_up(30))
+        session.save_recipe(store.folder, Recipe(max_tokens=48))
     file = tmp_path / "lab.toml"
     file.write_text('kind = "score"\nrows = 30\nbudget = 1.0\n')
     command = [
@@ -232,8 +234,9 @@ def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Factory) 
         assert child.poll() is None, "it ended before it could be killed"
     child.kill()
     child.wait()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with Store.open(tmp_path / "p") as store:
+        found, last = await ask(store, server, replace(SCORE, rows=30))
+    assert (last.state, found.open) == ("finished", 0)
     prompts = [line["prompt"] for line in server.log()]
     assert len(set(prompts)) == 90
     assert len(prompts) <= 90 + 8, "only what was in flight is sent again"

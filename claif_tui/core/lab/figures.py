@@ -79,7 +79,7 @@ def score_result(
         error=error,
         bias=mean([score - label for score, label in pairs]),
     )
-    return replace(_result(cell, list(known), spread(said), priced), score=figures)
+    return replace(_result(cell, known, spread(said), priced), score=figures)
 
 
 def calibration(pairs: Iterable[tuple[float, float]]) -> tuple[Bin, ...]:
@@ -194,7 +194,7 @@ def seed_sums(made: Sequence[Made], kept: Sequence[int]) -> dict[int, SeedSums]:
             own, seed = words(one.answer.value.text), set(words(one.seed.text))
             tokens, fresh = len(own), sum(word not in seed for word in own)
         old = sums.get(one.seed.id, SeedSums())
-        parts: list[Asked[object]] = [one.answer, *([one.score] if one.score is not None else [])]  # type: ignore[list-item]
+        parts: list[Asked[object]] = [one.answer, *([one.score] if one.score is not None else [])]
         sums[one.seed.id] = SeedSums(
             planned=old.planned + 1,
             kept=old.kept + (place in stays),
@@ -224,14 +224,14 @@ def make_result(
     for one in made:
         # One planned pair is one question: a missing score is its failure, its costs are of both.
         if one.score is None:
-            questions.append(one.answer)  # type: ignore[arg-type]
+            questions.append(one.answer)
         else:
             questions.append(
                 replace(
                     one.score,
                     keys=(*one.answer.keys, *one.score.keys),
                     cost_nano=one.answer.cost_nano + one.score.cost_nano,
-                )  # type: ignore[arg-type]
+                )
             )
     scores = [
         one.score.value.value

@@ -12,7 +12,7 @@ from claif_tui.core.scores import ParsedScore
 from claif_tui.core.session import Ready
 from engine.stats import Interval
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LabKind = Literal["score", "generate"]
 Criterion = Literal["spearman", "yield", "novelty", "cost"]
@@ -114,13 +114,13 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked(Generic[T]):
+class Asked(Generic[T_co]):
     """What the store knows of one question. Without a ``value``, ``reason`` says why ("" while it was never asked).
 
     ``open``: another run would ask it (again). ``keys`` are its calls, ``unusable`` its answers that did not read.
     """
 
-    value: T | None = None
+    value: T_co | None = None
     reason: str = ""
     open: bool = True
     keys: tuple[str, ...] = ()

@@ -80,7 +80,7 @@ class LabModal(ClaifModal[Cell | None]):
         Binding("x", "stop", "Stop", id="lab.stop", tooltip="End once what is in flight has landed"),
         Binding("w", "winner", "Winner", id="lab.winner", tooltip="Make the leading cell the recipe"),
         Binding("a", "adopt", "Adopt", id="lab.adopt", tooltip="Make the cell under the cursor the recipe"),
-        Binding("space", "toggle", "On/off", id="lab.toggle", tooltip="Take a cell in or out"),
+        Binding("space", "switch_cell", "On/off", id="lab.toggle", tooltip="Take a cell in or out"),
         Binding("m", "kind", "Kind", id="lab.kind", tooltip="Scoring prompts, or mask rates"),
         Binding("n", "rows", "Rows", id="lab.rows", tooltip="How many rows every cell gets"),
         Binding("b", "budget", "Budget", id="lab.budget", tooltip="What this lab may spend"),
@@ -118,14 +118,13 @@ class LabModal(ClaifModal[Cell | None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Show the lab that runs, or the three scoring prompts."""
+        """Show the lab that runs or ran last, or the three scoring prompts."""
         self._unlisten = self.shell.jobs.listen(self._heard)
-        running = [
-            job for job in self.shell.jobs.live("lab") if isinstance(job, LabJob) and job.store is self._store
-        ]
-        if running:
-            self._job = running[-1]
-            self._spec, self._recipe = self._job.lab.spec, self._job.recipe
+        last = self.shell.jobs.latest("lab")
+        ours = isinstance(last, LabJob) and last.store is self._store
+        if isinstance(last, LabJob) and ours and (last.state in LIVE or last.recipe == self._recipe):
+            self._job, self._spec, self._file = last, last.lab.spec, last.file
+            self._recipe = last.recipe
         self._show_cells()
         self.query_one("#lab-cells").focus()
         self._look()
@@ -232,7 +231,7 @@ class LabModal(ClaifModal[Cell | None]):
     # -- actions -----------------------------------------------------------------------------------------
 
     @property
-    def _on_air(self) -> bool:
+    def _live(self) -> bool:
         return self._job is not None and self._job.state in LIVE
 
     def action_start(self) -> None:
@@ -241,14 +240,14 @@ class LabModal(ClaifModal[Cell | None]):
 
     async def _start(self) -> None:
         seen = self._seen
-        if self._on_air:
+        if self._live:
             self.shell.say("This lab is running; x stops it.")
         elif seen is None:
             self.shell.say(self._problem.message if self._problem else "One moment.", severity="warning")
         elif not seen.plan.open:
             self.shell.say("Everything that this lab asks is answered.")
         elif not any(station.ready.costs for station in seen.lab.stations) or await self._agreed(seen):
-            self._job = LabJob(self._store, seen.lab, self._recipe)
+            self._job = LabJob(self._store, seen.lab, self._recipe, self._file)
             self.shell.jobs.start(self._job)
             self._show_state()
 
@@ -263,7 +262,7 @@ class LabModal(ClaifModal[Cell | None]):
 
     def action_stop(self) -> None:
         """End once what is in flight has landed."""
-        if self._job is not None and self._on_air:
+        if self._job is not None and self._live:
             self._job.stop()
 
     def action_winner(self) -> None:
@@ -305,9 +304,9 @@ class LabModal(ClaifModal[Cell | None]):
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.action_toggle()
+        self.action_switch_cell()
 
-    def action_toggle(self) -> None:
+    def action_switch_cell(self) -> None:
         """Take the cell under the cursor in or out."""
         at = self.query_one("#lab-cells", OptionList).highlighted
         if at is None or self._held():
@@ -334,9 +333,9 @@ class LabModal(ClaifModal[Cell | None]):
         self._look()
 
     def _held(self) -> bool:
-        if self._on_air:
+        if self._live:
             self.shell.say("A running lab stays as it is; x stops it.")
-        return self._on_air
+        return self._live
 
     def action_rows(self) -> None:
         """Say how many rows every cell gets."""

@@ -25,8 +25,10 @@ class LabJob(Job):
     kind = "lab"
     title = "lab"
 
-    def __init__(self, store: Store, lab: Lab, recipe: Recipe) -> None:
+    def __init__(self, store: Store, lab: Lab, recipe: Recipe, file: str = "") -> None:
+        """``file`` names the lab file, if the cells came from one."""
         super().__init__()
+        self.file = file
         self.lab, self.recipe, self.store = lab, recipe, store
         self.latest: Progress | None = None
         self._run = Laboratory(store, lab)

@@ -149,4 +149,4 @@ def _contrast(row: list[str]) -> Content:
 
 
 def _told(name: str, value: float | None, form: str) -> str:
-    return "" if value is None else f"{name} {value:{form}}"
+    return "" if value is None else f"{name} {value:{form}}".replace("%", " %")
