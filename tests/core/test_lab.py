@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -208,7 +209,7 @@ async def test_a_lab_stays_under_its_cap_and_goes_on_with_more(
     assert 0 < spent(server) - before < before * 3
 
 
-async def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Factory) -> None:
+def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Factory) -> None:
     server = start(llm_server, tmp_path, 30)
     server.control(options={"latency": 0.05})
     with Store.create(tmp_path / "p") as store:
@@ -230,12 +231,12 @@ async def test_a_killed_lab_goes_on_where_it_was(tmp_path: Path, llm_server: Fac
     command += ["--base-url", server.base_url, "--model", "tiny", "--price-in", "1", "--price-out", "4"]
     command += ["--concurrency", "8"]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while len(server.log()) < 20:
+    while server.control()["requests"] < 20:
         assert child.poll() is None, "it ended before it could be killed"
     child.kill()
     child.wait()
     with Store.open(tmp_path / "p") as store:
-        found, last = await ask(store, server, replace(SCORE, rows=30))
+        found, last = asyncio.run(ask(store, server, replace(SCORE, rows=30)))
     assert (last.state, found.open) == ("finished", 0)
     prompts = [line["prompt"] for line in server.log()]
     assert len(set(prompts)) == 90

@@ -57,7 +57,7 @@ async def test_the_winner_becomes_the_recipe_with_one_key(
     with Store.open(project) as store:
         fill_gold(store, rows)
     app = ClaifApp(project)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+    async with app.run_test(size=(100, 34), notifications=True) as pilot:
         await lab(pilot)
         assert "120 questions" in screen_text(app) and "Nothing is answered yet" in screen_text(app)
         await pilot.press("b")
