@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from claif_tui.core.errors import UsageError
 from claif_tui.core.lab.file import MAX_CELLS, LabError
 from claif_tui.core.lab.models import RECIPE_PROMPT, Cell, CustomPrompt, GoldRow, Lab, LabSpec, Station
 from claif_tui.core.masking import rate_text
@@ -39,7 +40,7 @@ def set_up(
     budget = _budget(settings, spec, wanted)
     models = (wanted.endpoint.model,) if wanted.endpoint.model else spec.models or (None,)
     stations = tuple(
-        _station(prepare(store, settings, _wished(wanted, model, budget), base), spec, len(models) > 1)
+        _station(_ready(store, settings, wanted, model, budget, base), spec, len(models) > 1)
         for model in models
     )
     cells = [cell for station in stations for cell in station.cells]
@@ -77,6 +78,17 @@ def find(lab: Lab, name: str) -> Cell:
             return cell
     names = ", ".join(cell.name for cell in lab.cells)
     raise LabError(f"there is no cell {name!r}", f"Cells of this lab: {names}")
+
+
+def _ready(
+    store: Store, settings: Settings, wanted: Wanted, model: str | None, budget: float, base: Recipe
+) -> Ready:
+    try:
+        return prepare(store, settings, _wished(wanted, model, budget), base)
+    except UsageError as error:
+        if model is None or model == wanted.endpoint.model:
+            raise
+        raise LabError(f"models: {model!r}: {error.message}", error.hint) from error
 
 
 def _wished(wanted: Wanted, model: str | None, budget: float) -> Wanted:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 POWER = 0.8
+LEAST_ROWS = 20
+"""With fewer rows a bootstrap is too sure of itself: nothing is claimed."""
 MOST_ROWS = 100_000
 """More rows than this are not named as needed: the cells are as good as equal."""
 LOWER_IS_BETTER: frozenset[Criterion] = frozenset({"cost"})
@@ -119,7 +121,7 @@ def _needed(value: float, error: float, n: int, comparisons: int) -> int | None:
         return None
     normal = NormalDist()
     reach = normal.inv_cdf(1 - LEVEL / comparisons / 2) + normal.inv_cdf(POWER)
-    rows = math.ceil(n * (reach * error / value) ** 2)
+    rows = max(LEAST_ROWS, math.ceil(n * (reach * error / value) ** 2))
     return rows if rows <= MOST_ROWS else None
 
 
@@ -146,10 +148,15 @@ def leader(values: Mapping[str, float | None], criterion: Criterion) -> str | No
 def stands_out(name: str, contrasts: Sequence[Contrast]) -> bool:
     """Whether a cell differs from every other at ``LEVEL``, corrected; False if any comparison has no test."""
     own = [one for one in contrasts if name in (one.first, one.second)]
-    return bool(own) and all(one.adjusted is not None and one.adjusted < LEVEL for one in own)
+    return bool(own) and all(map(is_supported, own))
+
+
+def is_supported(one: Contrast) -> bool:
+    """Whether a difference is more than the choice of rows explains, at ``LEVEL``, corrected."""
+    return one.adjusted is not None and one.adjusted < LEVEL and one.n >= LEAST_ROWS
 
 
 def unseparated(name: str, contrasts: Sequence[Contrast]) -> list[Contrast]:
     """The comparisons in which a cell does not stand out."""
     own = [one for one in contrasts if name in (one.first, one.second)]
-    return [one for one in own if one.adjusted is None or one.adjusted >= LEVEL]
+    return [one for one in own if not is_supported(one)]

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from claif_tui.core.errors import ClaifError, InputError
+from claif_tui.core.errors import ClaifError, FilterError, InputError
 from claif_tui.core.lab.models import CRITERIA, RECIPE_PROMPT, CustomPrompt, LabKind, LabSpec
 from claif_tui.core.masking import rate_permille
 from claif_tui.core.prompts import SCORE_PROMPTS, require_template
 from claif_tui.core.recipe_fields import nearest
 from claif_tui.core.session import NO_CAP
+from claif_tui.core.store import filters
 
 MAX_ROWS = 5_000
 MAX_CELLS = 24
@@ -146,7 +147,7 @@ class _Reader:
             kind=kind,
             rows=self._whole("rows", 200 if kind == "score" else 50, 2, MAX_ROWS),
             seed=self._whole("seed", 42, 0, 2**63 - 1),
-            filter=self._text("filter"),
+            filter=self._filter(),
             prompts=self._prompts(kind, custom),
             models=self._each("models", (), _model, 'a list of model names, as in ["gpt-4o-mini"]'),
             temperatures=self._each("temperatures", (), _temperature, "a list of numbers from 0 to 2"),
@@ -169,10 +170,14 @@ class _Reader:
             raise self._wrong(name, f"{name} is {value!r}, expected a whole number from {low:,} to {high:,}")
         return value
 
-    def _text(self, name: str) -> str:
-        value = self._data.get(name, "")
+    def _filter(self) -> str:
+        value = self._data.get("filter", "")
         if not isinstance(value, str):
-            raise self._wrong(name, f"{name} is {value!r}, expected a text")
+            raise self._wrong("filter", f"filter is {value!r}, expected a text")
+        try:
+            filters.parse(value)
+        except FilterError as error:
+            raise self._wrong("filter", f"filter: {error.message}", error.hint) from None
         return value
 
     def _each(self, name: str, default: tuple[Any, ...], read: Callable[[Any], Any], expected: str) -> Any:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from claif_tui.core.export import neutral_cell
+from claif_tui.core.lab.compare import is_supported
 from claif_tui.core.lab.models import HEAPS, Bin, CellResult, Contrast, LabResult
 from claif_tui.core.lab.result import value_of
 from claif_tui.core.models import NANO
@@ -115,10 +116,22 @@ CONTRAST_HEAD = ("comparison", "difference", "95 %", "p", "p (Holm)", "rows", "r
 CONTRAST_RIGHT = (1, 2, 3, 4, 5)
 
 
+MANY = 10
+"""Of more comparisons only those with the leading cell are written out; ``document`` has them all."""
+
+
 def contrast_rows(result: LabResult) -> list[list[str]]:
-    """One line for each two cells; * marks a difference that is supported."""
+    """One line for each two cells, or for the leader and each other; * marks a difference that is supported."""
     cost = result.lab.spec.criterion == "cost"
-    return [_contrast(one, cost) for one in result.contrasts]
+    return [_contrast(one, cost) for one in result.contrasts if not _many(result) or _leads(result, one)]
+
+
+def _many(result: LabResult) -> bool:
+    return len(result.contrasts) > MANY and result.leader is not None
+
+
+def _leads(result: LabResult, one: Contrast) -> bool:
+    return result.leader in (one.first, one.second)
 
 
 def _contrast(one: Contrast, cost: bool) -> list[str]:
@@ -127,7 +140,7 @@ def _contrast(one: Contrast, cost: bool) -> list[str]:
         return [name, "", "", "", "", f"{one.n:,}", one.reason]
     ends = one.difference
     scale, digits = (1, 6) if cost else (100, 2)
-    star = "*" if one.adjusted is not None and one.adjusted < 0.05 else " "
+    star = "*" if is_supported(one) else " "
     return [
         name,
         f"{scale * ends.value:+.{digits}f}",
@@ -170,7 +183,8 @@ def method(result: LabResult) -> list[str]:
     test = (
         f"Differences: paired bootstrap over the {unit}; p corrected by Holm over all comparisons of the lab."
     )
-    return [figures, test]
+    many = f"Of {len(result.contrasts):,} comparisons those with the leading cell are shown; --json has all."
+    return [figures, test, *([many] if _many(result) else [])]
 
 
 def _of(result: LabResult) -> int:

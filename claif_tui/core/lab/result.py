@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from claif_tui.core.lab.compare import (
+    LEAST_ROWS,
     leader,
     made_contrasts,
     score_contrasts,
@@ -16,6 +17,8 @@ from claif_tui.core.lab.models import Cell, CellResult, Contrast, Criterion, Lab
 from claif_tui.core.lab.outcomes import made_pairs, scored_rows
 from claif_tui.core.store.store import Store
 
+NAMED = 3
+"""Cells that a verdict names before it counts the others."""
 GAPS = 0.05
 """A share of rows without a readable score from which on a cell is remarked upon."""
 CRITERION_WORDS: dict[Criterion, str] = {
@@ -123,12 +126,16 @@ def _verdict(
     if len(equal) > 1:
         return f"No winner: {', '.join(equal)} have the same figure, {by}."
     close = unseparated(first, contrasts)
-    names = ", ".join(one.second if one.first == first else one.first for one in close)
+    others = [one.second if one.first == first else one.first for one in close]
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    names = ", ".join(others[:NAMED]) + more
     return f"No winner: {first} leads by {by}, but is not separable from {names}. {_more(close, lab)}"
 
 
 def _more(close: Sequence[Contrast], lab: Lab) -> str:
     unit = "gold rows" if lab.spec.kind == "score" else "seeds"
+    if close[0].n < LEAST_ROWS:
+        return f"With {close[0].n:,} {unit} nothing can be claimed; take {LEAST_ROWS} or more."
     reasons = {one.reason for one in close if one.reason}
     if reasons:
         return f"There is no test for all of them: {'; '.join(sorted(reasons))}."
