@@ -59,7 +59,9 @@ def world(path: Path, rows: Rows, noise: dict[str, float], other: float) -> str:
     return str(path)
 
 
-def lab_of(store: Store, server: LLMServer, spec: LabSpec, *, model: str = "tiny", priced: bool = True) -> Lab:
+def lab_of(
+    store: Store, server: LLMServer, spec: LabSpec, *, model: str | None = "tiny", priced: bool = True
+) -> Lab:
     """Set a lab up against a server."""
     price = {"price_in": PRICE_IN, "price_out": PRICE_OUT} if priced else {}
     wish = Wish(base_url=server.base_url, model=model, concurrency=32, **price)
@@ -68,7 +70,7 @@ def lab_of(store: Store, server: LLMServer, spec: LabSpec, *, model: str = "tiny
 
 
 async def ask(
-    store: Store, server: LLMServer, spec: LabSpec, *, model: str = "tiny", priced: bool = True
+    store: Store, server: LLMServer, spec: LabSpec, *, model: str | None = "tiny", priced: bool = True
 ) -> tuple[LabResult, Finished]:
     """Run a lab to its end and read its result."""
     lab = lab_of(store, server, spec, model=model, priced=priced)

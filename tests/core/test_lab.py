@@ -314,6 +314,25 @@ async def test_a_cell_becomes_the_recipe_and_nothing_else_changes(
     assert not any(one.keys for one in scored_rows(store, lab.cells[0], lab.gold))
 
 
+async def test_two_models_are_two_runs_on_one_account(
+    store: Store, tmp_path: Path, llm_server: Factory
+) -> None:
+    server = start(llm_server, tmp_path, 20)
+    fill_gold(store, made_up(20))
+    spec = replace(SCORE, prompts=("paper",), models=("one", "two"))
+    found, last = await ask(store, server, spec, model=None)
+    assert [cell.cell.name for cell in found.cells] == ["paper/one", "paper/two"]
+    assert (last.progress.planned, last.progress.answered, last.progress.failed) == (40, 40, {})
+    assert {(run.kind, run.model, run.state) for run in store.runs.list()} == {
+        ("lab", "one", "finished"),
+        ("lab", "two", "finished"),
+    }
+    assert store.ledger.get(found.lab.id).spent_nano / 1e9 == pytest.approx(spent(server))
+    unpriced, _ = await ask(store, server, replace(spec, budget=None, seed=1), model=None, priced=False)
+    assert all(report.per_thousand(cell) is None for cell in unpriced.cells)
+    assert any("Costs are not known" in note for note in unpriced.notes)
+
+
 async def test_what_a_project_lacks_is_said(store: Store, llm_server: Factory) -> None:
     server = llm_server()
     with pytest.raises(LabError, match="0 pairs with a human label"):

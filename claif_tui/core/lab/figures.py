@@ -150,7 +150,7 @@ def cost_of(known: Iterable[Asked[object]]) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class SeedSums:
-    """What one seed gave in a cell: the sums that every ratio of a generation lab is made of."""
+    """What one seed gave in a cell: the sums that a generation lab's ratios are made of. Open pairs do not count."""
 
     planned: int = 0
     kept: int = 0
@@ -160,8 +160,12 @@ class SeedSums:
 
 
 def funnel_of(recipe: Recipe, made: Sequence[Made]) -> tuple[list[int], dict[str, int]]:
-    """Return the places of the pairs that the recipe's own funnel keeps, and its drops by rule."""
-    pairs = [_pair(recipe, place, one) for place, one in enumerate(made) if one.answer.value is not None]
+    """Return the places of the pairs that the recipe's own funnel keeps, and drops by rule; open ones are neither."""
+    pairs = [
+        _pair(recipe, place, one)
+        for place, one in enumerate(made)
+        if one.answer.value is not None and not one.open
+    ]
     # Zero pairs and smoothing make rows and labels, not pairs; what is kept does not depend on them.
     options = replace(options_of(recipe), zero_pairs=0, smoothing=0.0)
     done = postprocess(lambda: pairs, options)
@@ -196,7 +200,7 @@ def seed_sums(made: Sequence[Made], kept: Sequence[int]) -> dict[int, SeedSums]:
         old = sums.get(one.seed.id, SeedSums())
         parts: list[Asked[object]] = [one.answer, *([one.score] if one.score is not None else [])]
         sums[one.seed.id] = SeedSums(
-            planned=old.planned + 1,
+            planned=old.planned + (not one.open),
             kept=old.kept + (place in stays),
             tokens=old.tokens + tokens,
             fresh=old.fresh + fresh,
@@ -247,10 +251,10 @@ def make_result(
     ]
     judged = [(one, status) for one, status in people if status in ("accepted", "rejected")]
     figures = MakeFigures(
-        generated=sum(one.answer.value is not None for one in made),
+        generated=sum(one.answer.value is not None and not one.open for one in made),
         drops=drops,
         kept=len(kept),
-        yielded=wilson(len(kept), len(made)),
+        yielded=wilson(len(kept), sum(not one.open for one in made)),
         novelty=_ratio(sum(new for new, _ in fresh), sum(size for _, size in fresh)),
         unseen=_ratio(sum(squash(text).casefold() not in known_seeds for _, text in texts), len(texts)),
         edit=mean([_edit(seed, own) for seed, own in tokens]),

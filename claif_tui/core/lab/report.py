@@ -158,7 +158,9 @@ def failures(result: LabResult) -> list[str]:
     for cell in result.cells:
         parts = [f"{reason} {count:,}" for reason, count in cell.failed.items()]
         if cell.made is not None:
-            parts += [f"{RULES.get(rule, rule)} {count:,}" for rule, count in cell.made.drops.items()]  # type: ignore[call-overload]
+            # Why a score is missing stands among the reasons already.
+            drops = [(rule, count) for rule, count in cell.made.drops.items() if rule != "unscored"]
+            parts += [f"{RULES.get(rule, rule)} {count:,}" for rule, count in drops]  # type: ignore[call-overload]
         if parts:
             found.append(f"{cell.cell.name}: {'; '.join(parts)}")
     return found

@@ -74,13 +74,18 @@ class LabModal(ClaifModal[Cell | None]):
     """Gives the cell that is to become the recipe. Closing it stops nothing: the lab is a job of the app."""
 
     BINDINGS = [
-        Binding(
-            "g", "start", "Start/Resume", id="lab.start", tooltip="Ask what is open; asks you first if it costs"
-        ),
+        Binding("g", "start", "Start", id="lab.start", tooltip="Ask what is open; asks you first if it costs"),
         Binding("x", "stop", "Stop", id="lab.stop", tooltip="End once what is in flight has landed"),
         Binding("w", "winner", "Winner", id="lab.winner", tooltip="Make the leading cell the recipe"),
-        Binding("a", "adopt", "Adopt", id="lab.adopt", tooltip="Make the cell under the cursor the recipe"),
-        Binding("space", "switch_cell", "On/off", id="lab.toggle", tooltip="Take a cell in or out"),
+        Binding(
+            "a",
+            "adopt",
+            "Adopt",
+            show=False,
+            id="lab.adopt",
+            tooltip="Make the cell under the cursor the recipe",
+        ),
+        Binding("space", "switch_cell", "On/off", show=False, id="lab.toggle", tooltip="Take a cell in or out"),
         Binding("m", "kind", "Kind", id="lab.kind", tooltip="Scoring prompts, or mask rates"),
         Binding("n", "rows", "Rows", id="lab.rows", tooltip="How many rows every cell gets"),
         Binding("b", "budget", "Budget", id="lab.budget", tooltip="What this lab may spend"),
@@ -110,6 +115,7 @@ class LabModal(ClaifModal[Cell | None]):
         """The set-up, its cells, where it stands, and what came out."""
         with Vertical(classes="dialog reading tall -wide-box lab") as box:
             box.border_title = "Prompt lab"
+            box.border_subtitle = "space takes a cell in or out · a makes it the recipe"
             yield Static("", id="lab-setup", markup=False)
             yield OptionList(id="lab-cells", markup=False, compact=True)
             yield Static("", id="lab-state", markup=False)

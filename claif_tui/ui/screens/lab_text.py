@@ -120,7 +120,7 @@ def _cell(cell: CellResult, result: LabResult) -> list[safe.Part]:
     made = cell.made
     assert made is not None
     share = "" if made.yielded is None else f" = {100 * made.yielded.value:.0f} %"
-    head = f"{mark}{cell.cell.name}   kept {made.kept:,} of {cell.planned:,}{share}"
+    head = f"{mark}{cell.cell.name}   kept {made.kept:,} of {cell.planned - cell.open:,}{share}"
     drops = ", ".join(f"{RULES.get(rule, rule)} {count:,}" for rule, count in made.drops.items())  # type: ignore[call-overload]
     parts = [
         _told("score", cell.spread.mean, ".2f"),
