@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from claif_tui.core.events import Finished
@@ -63,8 +64,9 @@ def lab_of(
     store: Store, server: LLMServer, spec: LabSpec, *, model: str | None = "tiny", priced: bool = True
 ) -> Lab:
     """Set a lab up against a server."""
-    price = {"price_in": PRICE_IN, "price_out": PRICE_OUT} if priced else {}
-    wish = Wish(base_url=server.base_url, model=model, concurrency=32, **price)
+    wish = Wish(base_url=server.base_url, model=model, concurrency=32)
+    if priced:
+        wish = replace(wish, price_in=PRICE_IN, price_out=PRICE_OUT)
     wanted = Wanted(endpoint=wish, fields={"model.max_tokens": 48})
     return set_up(store, load_settings(), spec, wanted)
 

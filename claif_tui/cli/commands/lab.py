@@ -193,7 +193,7 @@ def _show(store: Store, found: LabResult, flags: dict[str, Any], message: str) -
     if money.spent_nano:
         output.line(f"This lab has spent {usd(money.spent_nano)}.")
     if found.leader is not None:
-        output.line(f"Make it the recipe: claif-tui lab {flags['file']} --adopt {shlex.quote(found.leader)}")
+        output.line(f"Make it the recipe: the same command with --adopt {shlex.quote(found.leader)}")
 
 
 def _adopt(store: Store, lab: Lab, name: str, as_json: bool) -> int:

@@ -126,9 +126,9 @@ def _verdict(
     if len(equal) > 1:
         return f"No winner: {', '.join(equal)} have the same figure, {by}."
     close = unseparated(first, contrasts)
-    others = [one.second if one.first == first else one.first for one in close]
-    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    names = ", ".join(others[:NAMED]) + more
+    rest = [one.second if one.first == first else one.first for one in close]
+    more = f" and {len(rest) - NAMED} more" if len(rest) > NAMED else ""
+    names = ", ".join(rest[:NAMED]) + more
     return f"No winner: {first} leads by {by}, but is not separable from {names}. {_more(close, lab)}"
 
 
