@@ -64,12 +64,19 @@ def score_contrasts(gold: Mapping[int, float], scores: Mapping[str, Mapping[int,
 
 
 def made_contrasts(sums: Mapping[str, Mapping[int, SeedSums]], criterion: Criterion) -> list[Contrast]:
-    """Compare generation cells two by two by a ratio of sums over seeds; the resampled unit is the seed."""
+    """Compare generation cells two by two by a ratio of sums over seeds; the resampled unit is the seed.
+
+    Only seeds with something settled in every cell count.
+    """
     import numpy as np
 
-    seeds = sorted(set.intersection(*(set(one) for one in sums.values()))) if sums else []
+    settled = [{seed for seed, one in own.items() if one.planned} for own in sums.values()]
+    seeds = sorted(set.intersection(*settled)) if settled else []
     if not seeds:
-        return []
+        why = "no seed is settled in every cell"
+        return [
+            Contrast(first=first, second=second, n=0, reason=why) for first, second in combinations(sums, 2)
+        ]
     resamples = draws_for(len(sums))
     random = np.random.default_rng(SEED)
     times = random.multinomial(len(seeds), [1 / len(seeds)] * len(seeds), size=resamples).astype(np.float64)
