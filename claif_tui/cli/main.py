@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "generate": "Generate and score pairs for every seed, as the recipe says.",
     "score": "Score pairs that have no score, or a stale one.",
     "retry": "Ask again for what failed.",
+    "lab": "Compare prompts, models or mask rates on the same rows.",
     "status": "Say where the project stands.",
     "review": "List, accept, reject or edit pairs; undo and redo.",
     "rate": "Have people judge a sample, and report what they say.",

@@ -24,6 +24,8 @@ HEARTBEAT_SECONDS = 90.0
 BESIDE: frozenset[RunKind] = frozenset({"try", "rescore", "explain"})
 """Kinds that may go on beside a live run."""
 _OPEN = ("running", "paused")
+_GENERATE = "on the Generate screen"
+_PLACES = {"lab": "in the prompt lab (L on Recipe)"}
 _GONE = "the process ended without closing it"
 _COLUMNS = (
     "id, kind, recipe_id, profile, model, args, state, host, pid, started, heartbeat, ended, totals, message,"
@@ -181,7 +183,7 @@ def _refuse_second(conn: sqlite3.Connection) -> None:
         raise BusyError(
             f"This project already has a live run: {kind} {run_id}, {state}, on {host} (process {pid}), "
             f"started {started}",
-            "Wait for it, or stop it there: press x on the Generate screen, or Ctrl-C where it runs.",
+            f"Wait for it, or stop it there: press x {_PLACES.get(kind, _GENERATE)}, or Ctrl-C where it runs.",
         )
 
 
