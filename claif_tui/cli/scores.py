@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from claif_tui.cli import output
 from claif_tui.core.quality import Bin, Quality, Rate
-from claif_tui.core.quality_words import STEPS, mean, percent, sentences
+from claif_tui.core.quality_words import STEPS, mean, number, percent, sentences
 
 
 def tell(found: Quality) -> None:
     """Write the sentences, then the three tables, each as far as there is something in it."""
     rows = sentences(found)
-    if found.encoder is None:
+    if found.unencoded and found.encoder is None:
         rows.append(("encoder", "cosines not known yet: v, then e, in Review works them out"))
     output.table(rows)
     if found.bins:
-        head = ("AI score", "pairs", "mean", "encoder", "gold", "re-scored", "decided", "accepted, %", "changed")
+        head = (
+            "AI score",
+            "pairs",
+            "mean",
+            "encoder",
+            "gold",
+            "re-scored",
+            "decided",
+            "accepted, %",
+            "changed",
+        )
         output.line()
         output.table([_bin(one) for one in found.bins], head=head, right=range(1, 9))
     if found.rates:
@@ -23,7 +33,7 @@ def tell(found: Quality) -> None:
         output.table([_rate(one) for one in found.rates], head=head, right=range(1, 5))
     if found.heaping.common:
         output.line()
-        common = [(f"{value:.4g}", f"{count:,}", f"{100 * count / found.scored:.1f} %")
+        common = [(number(value), f"{count:,}", f"{100 * count / found.scored:.1f} %")
                   for value, count in found.heaping.common]  # fmt: skip
         output.table(common, head=("commonest", "pairs", "share"), right=(1, 2))
 
@@ -46,7 +56,7 @@ def _bin(one: Bin) -> tuple[str, ...]:
 def _rate(one: Rate) -> tuple[str, ...]:
     margin, change = one.score.margin, one.change
     return (
-        f"{one.rate:g}",
+        number(one.rate),
         f"{one.score.n:,}",
         mean(one.score),
         "" if margin is None else f"{margin:.3f}",

@@ -1,4 +1,4 @@
-"""How good the AI's scores are: against the encoder, gold labels and people; their heaping; whether they fall with the rate.
+"""How good the AI's scores are: against encoder, gold labels and people, where they heap, how they fall with the rate.
 
 Plain figures from the columns that the store reads. No SQL, no words for people (``quality_words``), no screen.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from claif_tui.core.models import STATUSES, PairQuery
+from claif_tui.core.models import STATUSES, PairQuery, Sort
 from claif_tui.core.rating.models import StudyData
 from engine.stats import Z95, Correlation, Interval, spearman, wilson
 
@@ -124,11 +124,13 @@ class Quality:
     """Everything about the scores of one selection of pairs. What nothing is known of is None or empty.
 
     ``hand``: scores that people set in Review in place of the AI's, so only where they disagreed. ``rescored``:
-    blind scores from studies. ``random``: the pairs are a random sample, so that ``keep`` speaks for all.
+    blind scores from studies. ``unencoded`` pairs have no cosine yet. ``random``: the pairs are a random sample, so
+    that ``keep`` speaks for all.
     """
 
     scored: int
     unscored: int
+    unencoded: int
     accepted: int
     rejected: int
     changed: int
@@ -182,6 +184,7 @@ def figures(
     return Quality(
         scored=len(score),
         unscored=columns.unscored,
+        unencoded=columns.unencoded,
         accepted=int(accepted.sum()),
         rejected=int(decided.sum() - accepted.sum()),
         changed=int((decided & columns.changed).sum()),
@@ -195,6 +198,18 @@ def figures(
         hand=_against(score, columns.by_hand),
         rescored=_against(points[:, 0], points[:, 1]),
     )
+
+
+def narrowed(query: PairQuery, condition: str, *, sort: Sort = "newest") -> PairQuery:
+    """Return what the figures of ``query`` are about, of any status, as far as ``condition`` holds, largest first.
+
+    Of a sample that is what it was drawn from.
+    """
+    from claif_tui.core.store import filters
+
+    kept = str(filters.parse(query.filter).without("status"))
+    both = " and ".join(f"({part})" for part in (kept, condition) if part)
+    return PairQuery(filter=str(filters.parse(both)), search=query.search, sort=sort, descending=True)
 
 
 def blind_scores(study: StudyData) -> list[tuple[float, float]]:

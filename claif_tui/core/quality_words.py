@@ -10,16 +10,18 @@ STEPS: dict[Step, str] = {"": "", "falls": "falls", "level": "does not fall", "r
 
 
 def sentences(found: Quality) -> list[tuple[str, str]]:
-    """Return what was found as (what the AI's scores are held against, figures); nothing of what is unknown."""
+    """Return what was found as (what the AI's scores are held against, figures); nothing of what is unknown.
+
+    ``apart`` is the mean distance, ``AI`` how much higher or lower the AI scores on average.
+    """
     rows = [("pairs", _pairs(found))]
+    if not found.scored:
+        return rows
     rows += [("people", people(found))] if found.keep is not None else []
     for name, against in (("encoder", found.encoder), ("gold", found.gold), ("re-scored", found.rescored)):
         rows += [(name, _agreement(against))] if against is not None else []
-    if found.hand is not None:
-        rows.append(("by hand", by_hand(found.hand)))
-    rows.append(("rates", rates(found)))
-    rows.append(("heaping", heaping(found)))
-    return rows
+    rows += [("by hand", _by_hand(found.hand))] if found.hand is not None else []
+    return [*rows, ("rates", _rates(found)), ("heaping", _heaping(found))]
 
 
 def _pairs(found: Quality) -> str:
@@ -28,59 +30,56 @@ def _pairs(found: Quality) -> str:
 
 
 def people(found: Quality) -> str:
-    """Say which share of the decided pairs was kept, and whom that speaks for."""
+    """Say which share of the decided pairs was kept, and whether that speaks for the others."""
     keep, decided = found.keep, found.accepted + found.rejected
     if keep is None:
         return "nothing decided yet"
-    share = f"accepted {percent(keep)} of {decided:,} decided"
-    changed = f", {found.changed / decided:.0%} after a change".replace("%", " %") if found.changed else ""
-    return f"{share}{changed}{'' if found.random else '; what people chose to look at, no random sample'}"
+    changed = f", {100 * found.changed / decided:.0f} % changed" if found.changed else ""
+    return f"kept {percent(keep)} of {decided:,}{changed}{'' if found.random else '; not at random'}"
 
 
 def _agreement(against: Against) -> str:
     rho = against.spearman
     if rho.value is None:
-        ranks = f"no correlation ({rho.reason})"
+        ranks = f"no Spearman ({rho.reason})"
     else:
         interval = against.interval
         bounds = "" if interval is None else f" [{interval.low:.2f} to {interval.high:.2f}]"
         ranks = f"Spearman {rho.value:.2f}{bounds}"
-    return f"{ranks} over {against.n:,}; apart {against.distance:.2f}, AI {_bias(against.bias)}"
+    return f"{ranks}, n {against.n:,}; {_apart(against)}"
 
 
-def by_hand(against: Against) -> str:
-    """Say how far from the AI's scores those are that people set in Review."""
-    scores = f"{against.n:,} {'score' if against.n == 1 else 'scores'}"
-    return f"{scores} set by people instead; apart {against.distance:.2f}, AI {_bias(against.bias)}"
+def _by_hand(against: Against) -> str:
+    return f"{against.n:,} set by people instead; {_apart(against)}"
 
 
-def _bias(bias: float) -> str:
-    shown = f"{abs(bias):.2f}"
-    if shown == "0.00":
-        return "neither higher nor lower"
-    return f"{shown} {'higher' if bias > 0 else 'lower'} on average"
+def _apart(against: Against) -> str:
+    bias = f"{against.bias:+.2f}"
+    return f"apart {against.distance:.2f}, AI {'±0.00' if bias in ('-0.00', '+0.00') else bias}"
 
 
-def rates(found: Quality) -> str:
-    """Say whether the mean score falls from each mask rate to the next."""
+def _rates(found: Quality) -> str:
     if len(found.rates) < 2:
         return "fewer than two mask rates: nothing to compare"
     rho = found.by_rate.value
     ranks = "" if rho is None else f"; Spearman with the rate {rho:.2f}"
-    held = [f"{one.rate:g}" for one in found.rates if one.step in ("level", "rises")]
+    held = [number(one.rate) for one in found.rates if one.step in ("level", "rises")]
     if not held:
-        return f"the mean score falls at each of {len(found.rates)} rates{ranks}"
-    return f"the mean score does not fall at {', '.join(held)}{ranks}"
+        return f"mean falls from each to the next{ranks}"
+    shown = ", ".join(held[:6]) + (f" and {len(held) - 6:,} more" if len(held) > 6 else "")
+    return f"mean does not fall at {shown}{ranks}"
 
 
-def heaping(found: Quality) -> str:
-    """Say how scores heap."""
+def _heaping(found: Quality) -> str:
     heap, total = found.heaping, found.scored
-    if not total:
-        return "no scores"
-    marks = ", ".join(f"{value:.1f}: {count / total:.1%}" for value, count in heap.marks)
-    values = f"{heap.distinct:,} different {'value' if heap.distinct == 1 else 'values'}"
-    return f"{marks}; tenths: {heap.tenths / total:.1%}; {values}".replace("%", " %")
+    marks = ", ".join(f"{value:.1f} {100 * count / total:.1f} %" for value, count in heap.marks)
+    values = f"{heap.distinct:,} {'value' if heap.distinct == 1 else 'values'}"
+    return f"{marks}; tenths {100 * heap.tenths / total:.1f} %; {values}"
+
+
+def number(value: float) -> str:
+    """Write a score or a rate: one decimal where that is all of it."""
+    return f"{value:.1f}" if round(value, 1) == value else f"{value:.4g}"
 
 
 def percent(interval: Interval) -> str:
