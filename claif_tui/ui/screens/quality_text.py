@@ -17,6 +17,8 @@ _ORDER = ("pairs", "people", "encoder", "gold", "re-scored", "by hand", "rates",
 _TRACKS = (31, 21, 11)
 """Cells that 0 to 1 may take up, with a cell at each end."""
 _BAR = 20
+_BESIDE_BAR = 46
+"""What stands beside the bar of a mask rate, the number of pairs aside."""
 _GLYPHS: dict[Step, tuple[str, str]] = {
     "": (" ", ""),
     "falls": ("▼", "$text-success"),
@@ -57,7 +59,7 @@ def rows(found: Quality, width: int) -> list[Row]:
     out += _calibration(found, width)
     out += _by_rate(found.rates, width)
     out += _common(found)
-    out.append(Row(safe.lines("", (_ABOUT, "$text-muted"))))
+    out.append(Row(safe.lines("", *(line.rstrip() for line in safe.line(_ABOUT, "$text-muted").wrap(width)))))
     return out
 
 
@@ -137,14 +139,15 @@ def _by_rate(found: Sequence[Rate], width: int) -> list[Row]:
         return []
     counts = _column("pairs", [f"{one.score.n:,}" for one in found])
     steps = any(one.step for one in found)
-    head = f"rate   {counts[0]}   mean  ±95 %  {'':<{_BAR}}  {'against the rate below' if steps else ''}"
+    cells = max(5, min(_BAR, width - len(counts[0]) - _BESIDE_BAR))
+    head = f"rate   {counts[0]}   mean  ±95 %  {'':<{cells}}  {'against the rate below' if steps else ''}"
     out = _heading("By mask rate", "", head.rstrip())
     for place, one in enumerate(found):
         margin = "" if one.score.margin is None else f"{one.score.margin:.3f}"
         text = f"{number(one.rate):<7}{counts[place + 1]}   {mean(one.score)}  {margin:>5}  "
         glyph, style = _GLYPHS[one.step]
         change = "" if one.change is None else f" {one.change.value:+.2f}"
-        bar = (score_bar(one.score.value, _BAR), "$text-primary")
+        bar = (score_bar(one.score.value, cells), "$text-primary")
         out.append(Row(safe.join(text, bar, (f"  {glyph} {STEPS[one.step]}{change}", style)), one.condition))
     return out
 

@@ -141,13 +141,16 @@ list, after asking. x exports.
         def find() -> ReviewQueue:
             return ReviewQueue.resume(store) or ReviewQueue.open(store, START)
 
+        if self._wanted is None:
+            queue = await self.shell.background(find)
+            if self._wanted is None:  # nobody asked for something else meanwhile
+                self._show_queue(queue)
+                return
         wanted, self._wanted = self._wanted, None
         if isinstance(wanted, PairQuery):
             await self.open_query(wanted)
-        elif wanted is not None:
-            await self.open_query(PairQuery(), cursor_id=wanted)
         else:
-            self._show_queue(await self.shell.background(find))
+            await self.open_query(PairQuery(), cursor_id=wanted)
 
     async def open_query(self, query: PairQuery, *, cursor_id: int | None = None) -> None:
         """Show the pairs of another query: where I was in it, or with the cursor on a pair."""
@@ -480,13 +483,9 @@ list, after asking. x exports.
 
     def action_quality(self) -> None:
         """Show how good the scores in the list are."""
-        from claif_tui.ui.screens.score_quality import show_quality
+        from claif_tui.ui.screens.score_quality import quality_of_list
 
-        if self.store is None:
-            self.shell.say("Open a project first: press 1.")
-            return
-        query, ids = self.query_shown, self.queue.ids if self.queue is not None and self.sampled else None
-        self.keys.open(lambda: self.ask(partial(show_quality, self, query, ids), description="score quality"))
+        self.keys.open(lambda: self.ask(partial(quality_of_list, self), description="score quality"))
 
     def action_export(self) -> None:
         """Open the export dialog."""

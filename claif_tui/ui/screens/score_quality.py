@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from textual import events
 
     from claif_tui.ui.jobs import Job
+    from claif_tui.ui.screens.review import ReviewScreen
 
 
 class FigureList(OptionList):
@@ -56,6 +57,7 @@ class QualityModal(ClaifModal[PairQuery | None]):
         self._query, self._ids = query, ids
         self.found: Quality | None = None
         self._conditions: list[str] = []
+        self._heights: list[int] = []
 
     def compose(self) -> ComposeResult:
         """One list for everything, so that it scrolls as one."""
@@ -112,6 +114,7 @@ class QualityModal(ClaifModal[PairQuery | None]):
         before = figures.highlighted
         rows = quality_text.rows(self.found, max(40, self.query_one(".dialog").content_size.width - 1))
         self._conditions = [row.condition for row in rows]
+        self._heights = [row.content.plain.count("\n") + 1 for row in rows]
         figures.clear_options()
         figures.add_options([Option(row.content, disabled=not row.condition) for row in rows])
         if any(self._conditions):
@@ -126,10 +129,11 @@ class QualityModal(ClaifModal[PairQuery | None]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """At the ends, show also what stands above the first and below the last line that can be chosen."""
         event.stop()
-        if event.option_index == self._open[0]:
-            event.option_list.scroll_home(animate=False)
-        elif event.option_index == self._open[-1]:
-            event.option_list.scroll_end(animate=False)
+        figures, index = event.option_list, event.option_index
+        if index == self._open[0] and sum(self._heights[: index + 1]) <= figures.size.height:
+            figures.scroll_home(animate=False)
+        elif index == self._open[-1] and sum(self._heights[index:]) <= figures.size.height:
+            figures.scroll_end(animate=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Review the pairs behind a line."""
@@ -154,6 +158,15 @@ class QualityModal(ClaifModal[PairQuery | None]):
         if self.found is not None:
             lines = [row.content.plain for row in quality_text.rows(self.found, 110)]
             self.shell.copy("\n".join(lines), "the score quality")
+
+
+async def quality_of_list(review: ReviewScreen) -> None:
+    """Show the quality of the scores in Review's list."""
+    if review.store is None:
+        review.shell.say("Open a project first: press 1.")
+        return
+    ids = review.queue.ids if review.queue is not None and review.sampled else None
+    await show_quality(review, review.query_shown, ids)
 
 
 async def show_quality(screen: ClaifScreen, query: PairQuery, ids: Sequence[int] | None = None) -> None:
