@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from claif_tui.core.models import PairQuery
+from claif_tui.core.quality import quality
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.quality_text import rows
@@ -128,12 +130,12 @@ async def test_a_sample_and_an_empty_project_say_what_they_are(tmp_path: Path) -
         assert not isinstance(pilot.app.screen, QualityModal)
 
 
-@pytest.mark.parametrize("width", [40, 72, 110])
-def test_every_line_fits_its_width(judged: Path, width: int) -> None:
-    from claif_tui.core.quality import quality
-
+@pytest.mark.parametrize("width", [52, 71, 110])
+def test_every_line_fits_its_width_and_what_has_no_room_goes(judged: Path, width: int) -> None:
     with Store.open(judged) as store:
+        add_pairs(store, [replace(new_pair("g", "h", 0.1, 0.2, n=60), gold=0.3)])
         found = quality(store, PairQuery())
-    lines = [line for row in rows(found, width) for line in row.content.plain.splitlines() if row.condition]
-    assert len(lines) > 20
-    assert max(map(len, lines)) <= max(width, 72)
+    lines = [line for row in rows(found, width) for line in row.content.plain.splitlines()]
+    assert max(map(len, lines)) <= width
+    kept = next(line for line in lines if line.startswith("0.9-1.0"))
+    assert ("100.0 %" in kept, "[34.2-100.0]" in kept, "│" in kept) == (True, width > 52, width > 71)

@@ -95,15 +95,17 @@ def _heading(title: str, more: str, head: str) -> list[Row]:
 def _calibration(found: Quality, width: int) -> list[Row]:
     """One line a bin: what stands against the score, and where it lies between 0 and 1."""
     counts = _column("pairs", [f"{one.score.n:,}" for one in found.bins])
-    decided = _column("decided", [f"{one.decided:,}" for one in found.bins])
     shown = [key for key in ("encoder", "gold", "rescored") if any(getattr(one, key) for one in found.bins)]
     columns = [counts]
     for key in shown:
         title = "re-scored" if key == "rescored" else key
         columns.append(_column(title, [mean(getattr(one, key)) for one in found.bins]))
     if found.keep is not None:
-        kept = [percent(one.keep) if one.keep else "-" for one in found.bins]
-        columns += [decided, _column("kept", kept)]
+        columns.append(_column("decided", [f"{one.decided:,}" for one in found.bins]))
+        kept = _column("kept", [percent(one.keep) if one.keep else "-" for one in found.bins])
+        if 7 + sum(len(column[0]) for column in (*columns, kept)) > width:  # without the interval
+            kept = _column("kept", [f"{100 * one.keep.value:.1f} %" if one.keep else "-" for one in found.bins])
+        columns.append(kept)
         if width >= 100:
             columns.append(
                 _column("changed", [f"{one.changed:,}" if one.decided else "" for one in found.bins])
@@ -139,14 +141,15 @@ def _by_rate(found: Sequence[Rate], width: int) -> list[Row]:
         return []
     counts = _column("pairs", [f"{one.score.n:,}" for one in found])
     steps = any(one.step for one in found)
-    cells = max(5, min(_BAR, width - len(counts[0]) - _BESIDE_BAR))
-    head = f"rate   {counts[0]}   mean  ±95 %  {'':<{cells}}  {'against the rate below' if steps else ''}"
+    room = width - len(counts[0]) - _BESIDE_BAR
+    cells = min(_BAR, room) if room >= 5 else max(5, room + 6)  # then without the figure of the change
+    head = f"rate   {counts[0]}   mean  ±95 %  {'':<{cells}}  {'vs. rate below' if steps else ''}"
     out = _heading("By mask rate", "", head.rstrip())
     for place, one in enumerate(found):
         margin = "" if one.score.margin is None else f"{one.score.margin:.3f}"
         text = f"{number(one.rate):<7}{counts[place + 1]}   {mean(one.score)}  {margin:>5}  "
         glyph, style = _GLYPHS[one.step]
-        change = "" if one.change is None else f" {one.change.value:+.2f}"
+        change = "" if one.change is None or room < 5 else f" {one.change.value:+.2f}"
         bar = (score_bar(one.score.value, cells), "$text-primary")
         out.append(Row(safe.join(text, bar, (f"  {glyph} {STEPS[one.step]}{change}", style)), one.condition))
     return out
