@@ -24,7 +24,7 @@ SORTS = ("newest", "oldest", "score", "rate", "length", "disagreement")
 
 @click.group("review")
 def command() -> None:
-    """List, accept, reject or edit pairs; undo and redo.
+    """List, accept, reject or edit pairs; undo and redo; judge the scores.
 
     \b
     Filters: field op value, joined by and, or, not and parentheses, e.g.
@@ -202,6 +202,27 @@ def log(pair_id: int | None, author: str | None, limit: int, as_json: bool, proj
         for one in found
     ]
     output.table(rows, head=("no.", "when (UTC)", "who", "what", "pairs", "pair"), right=(0, 4, 5))
+
+
+@command.command("scores")
+@selection
+@json_option
+@project_option
+def scores(as_json: bool, project: Path | None, **chosen: Any) -> None:
+    """Say how good the AI's scores are: against encoder, gold labels and decisions; heaping; by mask rate.
+
+    Pairs of every status count, whatever the filter says about status.
+    """
+    from claif_tui.core.quality import quality
+
+    with open_project(project) as store:
+        found = quality(store, _query(chosen))
+    if as_json:
+        output.document(found.to_dict())
+        return
+    from claif_tui.cli.scores import tell
+
+    tell(found)
 
 
 def _query(chosen: dict[str, Any], **order: Any) -> PairQuery:

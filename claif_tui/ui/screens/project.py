@@ -49,6 +49,14 @@ class ProjectScreen(ClaifScreen):
         Binding("o", "open", "Open", id="project.open", tooltip="Open another project"),
         Binding("n", "new", "New", id="project.new", tooltip="Make a project in a folder"),
         Binding("d", "demo", "Demo", id="project.demo", tooltip="Open a demo with 60 seed sentences"),
+        Binding(
+            "v",
+            "quality",
+            "Score quality",
+            show=False,
+            id="project.quality",
+            tooltip="The AI's scores against encoder, gold labels and decisions",
+        ),
     ]
 
     def __init__(self) -> None:
@@ -118,8 +126,12 @@ class ProjectScreen(ClaifScreen):
         self.query_one("#runs-text", Static).update(safe.lines(*_runs(view.runs)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is a next step only in a project."""
-        return self._view is not None if action == "next" else super().check_action(action, parameters)
+        """There are a next step and scores only in a project."""
+        return (
+            self._view is not None
+            if action in ("next", "quality")
+            else super().check_action(action, parameters)
+        )
 
     # -- actions -----------------------------------------------------------------------------------------
 
@@ -148,6 +160,13 @@ class ProjectScreen(ClaifScreen):
     def action_demo(self) -> None:
         """Open the demo project, making it first if need be."""
         self.ask(self._demo, description="open the demo")
+
+    def action_quality(self) -> None:
+        """Show how good the scores of all pairs are."""
+        from claif_tui.core.models import PairQuery
+        from claif_tui.ui.screens.score_quality import show_quality
+
+        self.ask(partial(show_quality, self, PairQuery()), description="score quality")
 
     async def _choose(self, *, new: bool) -> None:
         from claif_tui.ui.projects import recent

@@ -49,7 +49,8 @@ Review shows one pair at a time: the seed, the generated sentence with what is n
 a and r decide and go on; every decision is on disk before the next pair shows, is kept with your name, and u takes \
 back your last one, even after a restart. An edit makes the score stale: such a pair is left out of exports until s \
 asks again or = sets a score by hand. f narrows the list, / searches, o sorts, n draws a random sample for a keep \
-rate with its interval. space marks; A and R decide all marked pairs, or all in the list, after asking. x exports.
+rate with its interval, v shows how good the scores are. space marks; A and R decide all marked pairs, or all in the \
+list, after asking. x exports.
 """
     BINDINGS = REVIEW_BINDINGS
 
@@ -64,7 +65,7 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
         self.seen: Glance | None = None
         self._remember_at: Timer | None = None
         self._of: Store | None = None
-        self._wanted: int | None = None
+        self._wanted: int | PairQuery | None = None
 
     # -- structure -------------------------------------------------------------------------------------
 
@@ -140,11 +141,16 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
         def find() -> ReviewQueue:
             return ReviewQueue.resume(store) or ReviewQueue.open(store, START)
 
+        if self._wanted is None:
+            queue = await self.shell.background(find)
+            if self._wanted is None:  # nobody asked for something else meanwhile
+                self._show_queue(queue)
+                return
         wanted, self._wanted = self._wanted, None
-        if wanted is not None:
-            await self.open_query(PairQuery(), cursor_id=wanted)
+        if isinstance(wanted, PairQuery):
+            await self.open_query(wanted)
         else:
-            self._show_queue(await self.shell.background(find))
+            await self.open_query(PairQuery(), cursor_id=wanted)
 
     async def open_query(self, query: PairQuery, *, cursor_id: int | None = None) -> None:
         """Show the pairs of another query: where I was in it, or with the cursor on a pair."""
@@ -213,6 +219,13 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
             self._wanted = pair_id
         elif not self.rows.move_to_id(pair_id):
             self.ask(lambda: self.open_query(PairQuery(), cursor_id=pair_id), description="open a pair")
+
+    def show_query(self, query: PairQuery) -> None:
+        """Show other pairs (from another window or screen)."""
+        if self.queue is None:
+            self._wanted = query
+        else:
+            self.ask(lambda: self.open_query(query), description="another list")
 
     # -- showing ---------------------------------------------------------------------------------------
 
@@ -467,6 +480,12 @@ rate with its interval. space marks; A and R decide all marked pairs, or all in 
         pair = self.current
         if pair is not None:
             self.ask(partial(show_lineage, self, pair.id), description="lineage")
+
+    def action_quality(self) -> None:
+        """Show how good the scores in the list are."""
+        from claif_tui.ui.screens.score_quality import quality_of_list
+
+        self.keys.open(lambda: self.ask(partial(quality_of_list, self), description="score quality"))
 
     def action_export(self) -> None:
         """Open the export dialog."""

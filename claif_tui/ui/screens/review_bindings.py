@@ -32,6 +32,7 @@ _MORE = (
     ("equals_sign", "set_score", "Set score", "set-score", "Set the score by hand"),
     ("o", "sort", "Sort", "sort", "Order by score, rate, age, length, or disagreement with the encoder"),
     ("n", "sample", "Sample", "sample", "Review a random sample and estimate the keep rate"),
+    ("v", "quality", "Score quality", "quality", "The AI's scores against encoder, gold labels and decisions"),
     ("l", "lineage", "Lineage", "lineage", "Everything this pair came from and went through"),
     ("x", "export", "Export", "export", "Write the dataset and show what each rule drops"),
     ("space", "mark", "Mark", "mark", "Mark the pair for A and R"),

@@ -1,4 +1,4 @@
-"""Cosines of the packaged encoder for all pairs, filled in the background for the sort by disagreement."""
+"""Cosines of the packaged encoder for all pairs, filled in meanwhile, for Review's sort and for the score quality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from claif_tui.ui.jobs import Job, JobProgress
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
     from claif_tui.ui.app import ClaifApp
-    from claif_tui.ui.screens.review import ReviewScreen
 
 CHUNK = 256
 """Pairs that are encoded and stored at a time."""
@@ -56,14 +55,13 @@ class EncoderJob(Job):
         self.report(state="stopping")
 
 
-async def ensure_encoder(screen: ReviewScreen) -> None:
-    """Start filling in missing cosines; say what the sort lacks until they are there."""
-    shell = screen.shell
-    store = screen.store
+async def encode(shell: ClaifApp, after: str) -> None:
+    """Start filling in missing cosines; say how many are missing, and what comes ``after`` they are there."""
+    store = shell.store
     if store is None or shell.jobs.live("encoder"):
         return
     missing = await shell.db(lambda opened: opened.pairs.count(PairQuery(filter="encoder = none")))
     if not missing:
         return
     shell.jobs.start(EncoderJob(store, missing))
-    shell.say(f"Encoding {missing:,} pairs in the background; the list is sorted anew when it is done.")
+    shell.say(f"Encoding {missing:,} pairs in the background; {after}.")

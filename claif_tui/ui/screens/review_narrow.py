@@ -203,9 +203,9 @@ async def ask_sort(screen: ReviewScreen) -> None:
         return
     _, sort, descending, _, _ = _SORTS[int(answer)]
     if sort == "disagreement":
-        from claif_tui.ui.screens.review_encoder import ensure_encoder
+        from claif_tui.ui.screens.review_encoder import encode
 
-        await ensure_encoder(screen)
+        await encode(screen.shell, "the list is sorted anew when it is done")
     here = screen.rows.cursor_id
     await screen.open_query(replace(now, sort=sort, descending=descending, sample=None), cursor_id=here)
 
