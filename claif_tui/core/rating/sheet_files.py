@@ -105,7 +105,8 @@ def _csv_sheet(path: Path, lines: list[str], notes: tuple[str, ...]) -> SheetFil
     columns = tuple(cell.strip().casefold() for cell in _split(head, delimiter))
     if "sample_id" not in columns:
         raise InputError(
-            f"{path}: line {skip + 1} has no column sample_id", "Expected a sheet of claif-tui rate export --sheet."
+            f"{path}: line {skip + 1} has no column sample_id",
+            "Expected a sheet of claif-tui rate export --sheet.",
         )
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
@@ -177,7 +178,11 @@ def _json_sheet(path: Path, text: str) -> SheetFile:
             cells[name.strip().casefold()] = str(value).lower() if isinstance(value, bool) else _text(value)
         columns |= dict.fromkeys(cells)
         # Written without the quotes of ``neutral``, so what is restored later must have them.
-        rows.append(SheetRow(place=f"row {number}", cells={name: neutral(cell) for name, cell in cells.items()}))
+        rows.append(
+            SheetRow(place=f"row {number}", cells={name: neutral(cell) for name, cell in cells.items()})
+        )
     if "sample_id" not in columns:
-        raise InputError(f"{path}: no row has a sample_id", "Expected a sheet of claif-tui rate export --sheet.")
+        raise InputError(
+            f"{path}: no row has a sample_id", "Expected a sheet of claif-tui rate export --sheet."
+        )
     return SheetFile(path=path, columns=tuple(columns), rows=tuple(rows), blank=0, notes=())

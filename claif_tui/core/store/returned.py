@@ -142,9 +142,7 @@ class ReturnedRepo:
         except _Undone as undone:
             return undone.taken
 
-    def _take(
-        self, conn: sqlite3.Connection, batch: Batch, differing: Differing, same_person: bool
-    ) -> Taken:
+    def _take(self, conn: sqlite3.Connection, batch: Batch, differing: Differing, same_person: bool) -> Taken:
         taken = Taken(batch=batch)
         chosen: list[Cell] = []
         for cell in batch.cells:
@@ -219,14 +217,14 @@ class ReturnedRepo:
             said = f"{batch.rater}: {taken.new} new, {taken.changed} changed, {taken.comments} comments"
             self._event(conn, batch, f"{what} read", f"{said}, from {batch.file}", False)
         if taken.differing:
-            answers = "1 answer differs" if len(taken.differing) == 1 else f"{len(taken.differing)} answers differ"
+            answers = (
+                "1 answer differs" if len(taken.differing) == 1 else f"{len(taken.differing)} answers differ"
+            )
             verdict = "the file's count" if differing == "replace" else "the project's count"
             said = f"{batch.rater}: {answers} between the project and {batch.file}; {verdict}"
             self._event(conn, batch, f"{what} differs", said, True)
 
-    def _event(
-        self, conn: sqlite3.Connection, batch: Batch, kind: str, detail: str, deviation: bool
-    ) -> None:
+    def _event(self, conn: sqlite3.Connection, batch: Batch, kind: str, detail: str, deviation: bool) -> None:
         """Note an event, once however often the same file comes."""
         known = conn.execute(
             "SELECT 1 FROM study_events WHERE study_id = ? AND kind = ? AND detail = ?",
@@ -242,9 +240,7 @@ def _fate(conn: sqlite3.Connection, cell: Cell) -> tuple[str, Difference | None]
         "SELECT value, comment, at, source FROM ratings WHERE token = ? AND criterion IS ? ORDER BY id",
         (cell.token, cell.criterion),
     ).fetchall()
-    history = [
-        ((comment or None) if cell.criterion is None else value, at) for value, comment, at, _ in rows
-    ]
+    history = [((comment or None) if cell.criterion is None else value, at) for value, comment, at, _ in rows]
     if cell.at and (cell.value, cell.at) in history:
         return "same", None
     stands, at = history[-1] if history else (None, "")
