@@ -12,8 +12,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("rate_study", "List the studies and how far their raters are."),
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
-    "export": ("rate_sheets", "Write sheets for raters elsewhere."),
+    "export": ("rate_sheets", "Write sheets or packets for raters elsewhere."),
     "import": ("rate_sheets", "Read sheets that raters filled in."),
+    "merge": ("rate_packets", "Merge packets that raters answered."),
 }
 """Every verb, the module that has it, and its line of help."""
 

@@ -19,7 +19,8 @@ _SHOWN = 10
 
 
 @click.command("export")
-@click.option("--sheet", is_flag=True, required=True, help="One sheet a rater.")
+@click.option("--sheet", is_flag=True, help="One sheet a rater, for a spreadsheet.")
+@click.option("--packet", is_flag=True, help="One packet a rater, for claif-tui elsewhere.")
 @study_option
 @click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose; once for each.  [default: all]")
 @click.option("--out", type=out_path, metavar="PATH", help="Folder, or file for one rater.  [default: exports]")
@@ -36,6 +37,7 @@ _SHOWN = 10
 @project_option
 def export_command(
     sheet: bool,
+    packet: bool,
     study: str | None,
     raters: tuple[str, ...],
     out: Path | None,
@@ -46,8 +48,20 @@ def export_command(
     project: Path | None,
 ) -> None:
     """Write what each rater may see, in his or her order, to be answered elsewhere."""
+    from claif_tui.core.rating.merging import export_packets
     from claif_tui.core.rating.sheets import export_sheets
 
+    if sheet == packet:
+        raise UsageError("expected --sheet or --packet")
+    if packet:
+        with open_project(project) as store:
+            name = study or store.studies.get().name
+            where = export_packets(store, name, raters, out or store.folder / "exports", force=force)
+        if as_json:
+            output.document({"study": name, "files": {rater: str(path) for rater, path in where.items()}})
+            return
+        output.table(list(where.items()), head=("rater", "packet"))
+        return
     with open_project(project) as store:
         name = study or store.studies.get().name
         made = export_sheets(
