@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from claif_tui.core.errors import BusyError, UsageError
 from claif_tui.core.rating.packets import PacketSession
 from tests.cli.conftest import Cli
 from tests.cli.test_rate_sheets import studied as studied
+from tests.core.pair_support import project as make_project
 
 
 def answer_some(path: Path, count: int, who: str = "anna@far", value: float = 1.0) -> None:
@@ -69,3 +72,25 @@ def test_what_was_changed_or_is_foreign_is_found(studied: Path, tmp_path: Path, 
     assert differs.code == 2 and "--keep" in differs.err
     kept = cli("rate", "merge", "-P", studied, path, "--same-person", "--keep", "--json").doc["raters"][0]
     assert (kept["new"], kept["differing"]) == (3, 1)
+
+
+def test_nothing_that_unblinds_leaves(tmp_path: Path, cli: Cli) -> None:
+    folder = tmp_path / "blind"
+    make_project(folder, 60).close()
+    assert (
+        cli(
+            "rate", "new", "-P", folder, "--preset", "rigorous", "--sample", 10, "--gold", 0, "--name", "s"
+        ).code
+        == 0
+    )
+    with closing(sqlite3.connect(folder / "claif.db")) as conn, conn:
+        conn.execute(
+            "UPDATE study_items SET score = 0.7654321, rate = 0.7654321, explanation = 'CANARY', system = 'CANARY',"
+            " model = 'CANARY', recipe_id = 'CANARY', status = 'CANARY', explanation_key = 'CANARY',"
+            ' gold = \'[{"criterion": "CANARY", "low": 0.7654321, "high": 1}]\''
+        )
+    for kind in ("--sheet", "--packet"):
+        made = cli("rate", "export", kind, "-P", folder, "--out", tmp_path, "--json").doc["files"]
+        for path in map(Path, made.values()):
+            assert b"CANARY" not in path.read_bytes() and b"7654321" not in path.read_bytes()
+            assert b"practice" in path.read_bytes() and b"gold" not in path.read_bytes()
