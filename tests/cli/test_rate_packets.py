@@ -22,6 +22,7 @@ def answer_some(path: Path, count: int, who: str = "anna@far", value: float = 1.
             assert shown is not None
             session.answer(shown.token, "fluent", value)
             session.answer(shown.token, "consistent", 0.0)
+        assert shown is not None
         session.comment(shown.token, "=hostile\x1b[31m")
 
 
