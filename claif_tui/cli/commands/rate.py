@@ -13,6 +13,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
     "explain": ("rate_explain", "Ask a model why, for the items of a study that lack an explanation."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
+    "export": ("rate_sheets", "Write sheets or packets for raters elsewhere."),
+    "import": ("rate_sheets", "Read sheets that raters filled in."),
+    "merge": ("rate_packets", "Merge packets that raters answered."),
     "report": ("rate_report", "Report what raters said, with intervals and agreement."),
 }
 """Every verb, the module that has it, and its line of help."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from claif_tui.core.store.decisions import DecisionsRepo
     from claif_tui.core.store.pairs import PairsRepo
     from claif_tui.core.store.ratings import RatingsRepo
+    from claif_tui.core.store.returned import ReturnedRepo
     from claif_tui.core.store.studies import StudiesRepo
 
 T = TypeVar("T")
@@ -100,6 +101,13 @@ class Store:
         from claif_tui.core.store.ratings import RatingsRepo
 
         return RatingsRepo(self)
+
+    @cached_property
+    def returned(self) -> ReturnedRepo:
+        """What raters answered elsewhere."""
+        from claif_tui.core.store.returned import ReturnedRepo
+
+        return ReturnedRepo(self)
 
     @classmethod
     def create(cls, folder: Path, *, author: str | None = None) -> Self:
