@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "new": ("rate_study", "Draw a sample and freeze a study."),
     "list": ("rate_study", "List the studies and how far their raters are."),
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
+    "take": ("rate_take", "Rate one's items in this terminal."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
 }
 """Every verb, the module that has it, and its line of help."""
@@ -44,7 +45,7 @@ def command() -> None:
     \b
     A study is frozen before its first rating: sample, questions, raters, rules.
       claif-tui rate new --preset paper --rater ANNA --rater BEN
-      claif-tui rate answer --rater ANNA
+      claif-tui rate take --rater ANNA
     """
 
 

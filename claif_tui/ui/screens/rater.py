@@ -94,17 +94,30 @@ class RaterScreen(QuietScreen[Left]):
         Binding("left", "digit('left')", "Lower", show=False, tooltip="A tenth lower"),
         Binding("right", "digit('right')", "Higher", show=False, tooltip="A tenth higher"),
         Binding("r", "again", "Try again", id="rater.again"),
-        Binding("w", "why", "Why", id="rater.why", tooltip="The guideline of the question, the whole explanation"),
-        Binding("u", "undo", "Undo", id="rater.undo", tooltip="Take the latest answer back, of earlier items too"),
+        Binding(
+            "w", "why", "Why", id="rater.why", tooltip="The guideline of the question, the whole explanation"
+        ),
+        Binding(
+            "u", "undo", "Undo", id="rater.undo", tooltip="Take the latest answer back, of earlier items too"
+        ),
         Binding("c", "comment", "Comment", id="rater.comment", tooltip="Say something about the item"),
-        Binding("G", "guidelines", "Guidelines", id="rater.guidelines", tooltip="What is asked, and how to judge"),
+        Binding(
+            "G", "guidelines", "Guidelines", id="rater.guidelines", tooltip="What is asked, and how to judge"
+        ),
         Binding("enter,space", "go_on", "Go on", key_display="enter", id="rater.go_on", tooltip="To the item"),
         Binding("escape", "leave", "Leave", id="rater.leave", tooltip="Leave; every answer is saved"),
         Binding("escape", "back", "Back", id="rater.back", tooltip="Back to the item"),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="rater.help", tooltip="The keys"),
         Binding("down,pagedown", "scroll(1)", "Down", show=False, tooltip="Scroll a long text down"),
         Binding("up,pageup", "scroll(-1)", "Up", show=False, tooltip="Scroll it up"),
-        Binding("ctrl+q,ctrl+c", "quit_safely", "Quit", show=False, priority=True, tooltip="Leave and end the program"),
+        Binding(
+            "ctrl+q,ctrl+c",
+            "quit_safely",
+            "Quit",
+            show=False,
+            priority=True,
+            tooltip="Leave and end the program",
+        ),
     ]
 
     def __init__(self, open_desk: Callable[[], RaterDesk]) -> None:
@@ -152,7 +165,9 @@ class RaterScreen(QuietScreen[Left]):
 
     async def on_unmount(self) -> None:
         """Leave the desk, however the screen came to its end."""
-        with suppress(ClaifError):  # what was answered is on disk; a desk that nobody closed is seen to be empty
+        with suppress(
+            ClaifError
+        ):  # what was answered is on disk; a desk that nobody closed is seen to be empty
             await self._close()
         self._pool.shutdown(wait=False)
 
@@ -204,7 +219,9 @@ class RaterScreen(QuietScreen[Left]):
 
     def _beat(self) -> None:
         if self._desk is not None:
-            self.run_worker(self._say_beat(self._desk), group="beat", exit_on_error=False, description="still here")
+            self.run_worker(
+                self._say_beat(self._desk), group="beat", exit_on_error=False, description="still here"
+            )
 
     async def _say_beat(self, desk: RaterDesk) -> None:
         try:
@@ -379,7 +396,9 @@ class RaterScreen(QuietScreen[Left]):
         if action in ("choose", "level", "digit"):
             if self._view != "item" or self.has_class("-thin") or self.has_class("-flat"):
                 return False  # the item is not in sight
-            return self._busy or {"choose": "yesno", "level": "ordinal", "digit": "tenths"}[action] == self._scale
+            return (
+                self._busy or {"choose": "yesno", "level": "ordinal", "digit": "tenths"}[action] == self._scale
+            )
         if action == "go_on" and self._view == "guidelines":
             return True
         return action in _PAGES[self._view]

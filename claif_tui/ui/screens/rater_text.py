@@ -33,7 +33,8 @@ def bar(desk: Desk) -> safe.Content:
     """How much is done, as a bar and in numbers."""
     filled = round(BAR * desk.done / desk.total) if desk.total else 0
     return safe.join(
-        ("█" * filled + "░" * (BAR - filled), "$primary"), (f" {desk.done} of {desk.total} rated", "$text-muted")
+        ("█" * filled + "░" * (BAR - filled), "$primary"),
+        (f" {desk.done} of {desk.total} rated", "$text-muted"),
     )
 
 
@@ -134,7 +135,9 @@ def closed(message: str, hint: str) -> safe.Content:
     rows: list[safe.Part] = [("Rating cannot begin", "bold $text-error"), "", safe.block(message)]
     if hint:
         rows += [safe.block(hint)]
-    return safe.lines(*rows, "", safe.join(("r", "bold"), "    tries again"), safe.join(("esc", "bold"), "  leaves"))
+    return safe.lines(
+        *rows, "", safe.join(("r", "bold"), "    tries again"), safe.join(("esc", "bold"), "  leaves")
+    )
 
 
 def take_a_break() -> safe.Content:
@@ -148,7 +151,9 @@ def help_rows(rows: list[tuple[str, str, str]]) -> safe.Content:
         ("Keys", "bold $primary"),
         "",
         *(
-            safe.join((f"{keys:<12}", "bold"), f"{name:<14}", (meaning if meaning != name else "", "$text-muted"))
+            safe.join(
+                (f"{keys:<12}", "bold"), f"{name:<14}", (meaning if meaning != name else "", "$text-muted")
+            )
             for keys, name, meaning in rows
         ),
         "",
