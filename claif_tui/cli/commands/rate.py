@@ -12,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("rate_study", "List the studies and how far their raters are."),
     "show": ("rate_study", "Show a study: protocol, hash, plan, progress, what departed from the plan."),
     "explain": ("rate_explain", "Ask a model why, for the items of a study that lack an explanation."),
+    "take": ("rate_take", "Rate one's items in this terminal."),
     "answer": ("rate_answer", "Rate one item from a script, or see the next one."),
     "export": ("rate_sheets", "Write sheets or packets for raters elsewhere."),
     "import": ("rate_sheets", "Read sheets that raters filled in."),
@@ -49,7 +50,7 @@ def command() -> None:
     \b
     A study is frozen before its first rating: sample, questions, raters, rules.
       claif-tui rate new --preset paper --rater ANNA --rater BEN
-      claif-tui rate answer --rater ANNA
+      claif-tui rate take --rater ANNA
     """
 
 

@@ -48,7 +48,7 @@ class RaterSession:
         desk = self._ratings.desk(study, rater)
         self._study, self._criteria = self._ratings.criteria(study)
         self._session = self._ratings.open_session(
-            self._study, rater, who or own_seat(store), source=source, same_person=same_person
+            self._study, rater, who or seat_of(store.author), source=source, same_person=same_person
         )
         self.desk: Desk = desk
         """The study as far as this rater may know it, with how far he or she is."""
@@ -109,6 +109,6 @@ class RaterSession:
         self._ratings.close_session(self._session)
 
 
-def own_seat(store: Store) -> str:
-    """Return who sits here: the author of the project's decisions at this host."""
-    return f"{store.author}@{this_host()}"
+def seat_of(author: str) -> str:
+    """Return the seat of a person at this host."""
+    return f"{author}@{this_host()}"
