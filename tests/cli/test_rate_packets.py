@@ -95,3 +95,35 @@ def test_nothing_that_unblinds_leaves(tmp_path: Path, cli: Cli) -> None:
         for path in map(Path, made.values()):
             assert b"CANARY" not in path.read_bytes() and b"7654321" not in path.read_bytes()
             assert b"practice" in path.read_bytes() and b"gold" not in path.read_bytes()
+
+
+def test_packets_of_other_projects_and_of_studies_that_are_gone_are_foreign(
+    studied: Path, tmp_path: Path, cli: Cli
+) -> None:
+    other = tmp_path / "other"
+    make_project(other, 20).close()
+    assert cli("rate", "new", "-P", other, "--sample", 4, "--rater", "ANNA").code == 0
+    foreign, mine = tmp_path / "foreign.jsonl", tmp_path / "mine.jsonl"
+    assert cli("rate", "export", "--packet", "-P", other, "--rater", "ANNA", "--out", foreign).code == 0
+    answer_some(foreign, 1)
+    without_key = cli("rate", "merge", "-P", studied, foreign)
+    assert without_key.code == 1 and "rating.key is missing" in without_key.err
+    assert cli("rate", "export", "--packet", "-P", studied, "--rater", "ANNA", "--out", mine).code == 0
+    answer_some(mine, 1)
+    for files in ((foreign,), (mine, foreign)):
+        done = cli("rate", "merge", "-P", studied, *files)
+        assert done.code == 2 and "not as this project signed it" in done.err
+    assert cli("rate", "report", "-P", studied, "--json").doc["criteria"][0]["given"] == 0
+    wrong = cli("rate", "merge", "-P", studied, mine, "--study", "elsewhere")
+    assert wrong.code == 2 and "not of 'elsewhere'" in wrong.err
+
+
+def test_two_raters_answers_in_one_file_are_found(studied: Path, tmp_path: Path, cli: Cli) -> None:
+    anna, ben = tmp_path / "anna.jsonl", tmp_path / "ben.jsonl"
+    for name, path in (("ANNA", anna), ("BEN", ben)):
+        assert cli("rate", "export", "--packet", "-P", studied, "--rater", name, "--out", path).code == 0
+        answer_some(path, 1, who=f"{name.lower()}@far")
+    records = [line for line in ben.read_bytes().splitlines(keepends=True) if b'"who"' in line]
+    anna.write_bytes(anna.read_bytes() + b"".join(records))
+    done = cli("rate", "merge", "-P", studied, anna)
+    assert done.code == 2 and "was changed" in done.err
