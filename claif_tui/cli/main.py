@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "status": "Say where the project stands.",
     "review": "List, accept, reject or edit pairs; undo and redo.",
     "rate": "Have people judge a sample, and report what they say.",
+    "serve": "Let people rate in their browsers, by secret links.",
     "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
     "train": "Train a model on a snapshot or a file.",

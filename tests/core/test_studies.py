@@ -263,7 +263,7 @@ def test_a_rater_sees_nothing_that_unblinds(tmp_path: Path) -> None:
             made.id, "R2", [Given(token=other.token, criterion="fluency", value=3.0)], source="app"
         )
         store.ratings.comment(made.id, "R2", other.token, "CANARY comment", source="app")
-        store.write(_poison)
+        store.write(poison)
         with RaterSession(store, "s", "R1") as session:
             seen = [repr(asdict(shown)) for shown in store.ratings.all_shown(made.id, "R1")]
             seen += [repr(asdict(session.desk)), repr(session.current())]
@@ -300,7 +300,7 @@ def _first_assignment(data: StudyData, item: int) -> tuple[str, str]:
     return found.rater, found.token
 
 
-def _poison(conn: sqlite3.Connection) -> None:
+def poison(conn: sqlite3.Connection) -> None:
     conn.execute(
         "UPDATE study_items SET score = 0.123456, explanation = 'CANARY', system = 'CANARY', model = 'CANARY',"
         " recipe_id = 'CANARY', status = 'CANARY', rate = 0.123456, explanation_key = 'CANARY'"
