@@ -48,7 +48,7 @@ class NewStudyModal(ClaifModal["Draft | None"]):
 
     def __init__(self, store: Store, name: str) -> None:
         super().__init__()
-        self._store, self._name = store, name
+        self._store, self._suggested = store, name
         self._drawing = Settled(self, self._draw, pause=PAUSE_SECONDS, name="draw a sample")
 
     def compose(self) -> ComposeResult:
@@ -76,7 +76,7 @@ class NewStudyModal(ClaifModal["Draft | None"]):
     def on_mount(self) -> None:
         """Begin with the paper's protocol."""
         self._take_over("paper")
-        self._field("name").show(self._name)
+        self._field("name").show(self._suggested)
         self._field("preset").focus_editor()
 
     def _field(self, key: str) -> Field:
@@ -85,7 +85,7 @@ class NewStudyModal(ClaifModal["Draft | None"]):
     def _take_over(self, preset: str) -> None:
         """Show what a preset says."""
         protocol = protocol_of(cast("Any", preset), "x")
-        texts = {key: str(getattr(protocol, key)) for key in _COUNTS}
+        texts: dict[str, str] = {key: str(getattr(protocol, key)) for key in _COUNTS}
         texts |= {
             "preset": preset,
             "raters": ", ".join(protocol.raters),
