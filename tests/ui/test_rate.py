@@ -56,10 +56,10 @@ async def test_from_the_form_to_rater_mode_and_back(tmp_path: Path) -> None:
         assert bindings == set()
         await pilot.press("enter")
         await until(pilot, lambda: rater._in_sight and not rater._busy, "the item")
-        for key in ("1", "3", "9", "ctrl+p", "colon", "slash", "tab", "q", "o", "d", "f1", "escape"):
+        for key in ("1", "9", "ctrl+p", "colon", "q", "f1", "escape"):
             await pilot.press(key)
             await until(pilot, lambda: not rater._busy, key)
-            assert app.screen is rater, key
+            assert id(app.screen) == id(rater), key
             drawn = screen_text(app)
             assert "secret" not in drawn and "claif-tui ▸" not in drawn and "Review" not in drawn
         assert app.current_mode == "rate" and app.clipboard == ""
