@@ -82,12 +82,9 @@ async def test_answers_are_on_disk_undo_goes_back_and_the_order_is_kept(tmp_path
             assert answers(store) == []
             first = screen(app)._shown
             assert first is not None
-            # The third key was pressed for an item that is not in sight yet: it counts for none.
             await pilot.press("y", "n")
             await shows(pilot, "2 of 3")
-            assert [each[2:] for each in answers(store)] == [("consistent", 0.0), ("fluent", 1.0)] or len(
-                answers(store)
-            ) == 2
+            assert sorted(each[2:] for each in answers(store)) == [("consistent", 0.0), ("fluent", 1.0)]
             await pilot.press("c")
             await until(pilot, lambda: app.focused is not None, "the comment's field")
             await pilot.press(*"yun", "enter")
@@ -96,7 +93,8 @@ async def test_answers_are_on_disk_undo_goes_back_and_the_order_is_kept(tmp_path
             assert len(answers(store)) == 2
             await pilot.press("u")
             await shows(pilot, "1 of 3")
-            assert screen(app)._shown == first or screen(app)._shown.token == first.token  # type: ignore[union-attr]
+            back = screen(app)._shown
+            assert back is not None and back.token == first.token and back.mine == {"fluent": 1.0}
             await pilot.press("y")
             await shows(pilot, "2 of 3")
             await pilot.press("escape")
