@@ -147,6 +147,7 @@ def show_command(study: str | None, as_json: bool, project: Path | None) -> None
 
 
 def _protocol(store: Store, wished: dict[str, Any]) -> Protocol:
+    from claif_tui.core.rating.freezing import next_name
     from claif_tui.core.rating.models import Exclusion
     from claif_tui.core.rating.presets import protocol_of
 
@@ -159,12 +160,6 @@ def _protocol(store: Store, wished: dict[str, Any]) -> Protocol:
     if wished["min_gold"] is not None:
         changes["exclusion"] = Exclusion(min_gold=wished["min_gold"])
     return replace(protocol, with_zero=wished["with_zero"], with_rejected=wished["with_rejected"], **changes)
-
-
-def next_name(store: Store) -> str:
-    """Return the first free name of the form human-eval-N."""
-    taken = set(store.studies.names())
-    return next(name for n in range(1, len(taken) + 2) if (name := f"human-eval-{n}") not in taken)
 
 
 def _draft_document(made: Draft) -> dict[str, Any]:

@@ -120,6 +120,12 @@ def freeze(store: Store, made: Draft) -> Study:
     )
 
 
+def next_name(store: Store) -> str:
+    """Return the first free name of the form human-eval-N."""
+    taken = set(store.studies.names())
+    return next(name for n in range(1, len(taken) + 2) if (name := f"human-eval-{n}") not in taken)
+
+
 def study_hash(protocol: Protocol, items: Sequence[Item], assignments: Sequence[Assignment]) -> str:
     """Return the SHA-256 over all that is frozen. Explanations come later and tokens are random: neither counts."""
     content = {

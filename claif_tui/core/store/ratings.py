@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claif_tui.core.errors import BusyError, UsageError
+from claif_tui.core.errors import BusyError, SeatError, UsageError
 from claif_tui.core.rating.models import SCALES, AnswerSource, Criterion, Desk, Shown
 from claif_tui.core.store.connection import now
 from claif_tui.core.store.process import own_mark, this_host
@@ -223,7 +223,7 @@ class RatingsRepo:
             }
             if seats and who not in seats:
                 if not same_person:
-                    raise UsageError(
+                    raise SeatError(
                         f"{rater} has rated as {', '.join(sorted(seats))} so far, and you are {who}",
                         "Two people must not share a name. If you are the same person, say so: --same-person",
                     )

@@ -152,12 +152,14 @@ def help_rows(rows: list[tuple[str, str, str]]) -> safe.Content:
         "",
         *(
             safe.join(
-                (f"{keys:<12}", "bold"), f"{name:<14}", (meaning if meaning != name else "", "$text-muted")
+                (f"{keys:<15}", "bold"), f"{name:<12}", (meaning if meaning != name else "", "$text-muted")
             )
             for keys, name, meaning in rows
         ),
         "",
-        "An answer is saved before the next question shows. A key counts only for the item that was in sight",
-        "when it was pressed.",
+        safe.line(
+            "An answer is saved before the next question shows. A key counts only for the item that was in sight when"
+            " it was pressed."
+        ),
     ]
     return safe.lines(*said)
