@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -126,10 +127,18 @@ class RateScreen(ClaifScreen):
 
     def action_report(self) -> None:
         """Show the report."""
-        from claif_tui.ui.screens.rate_report import report_modal
+        self.ask(self._report, description="report")
 
-        if self.current is not None:
-            self.app.push_screen(report_modal(self.current))
+    async def _report(self) -> None:
+        from claif_tui.ui.screens import rate_report
+
+        data = self.current
+        if data is None:
+            return
+        self.notify("Working out the report: intervals take a few seconds.", timeout=3)
+        text = await asyncio.to_thread(rate_report.report_text, data)
+        if self.is_current:
+            await self.app.push_screen(rate_report.report_modal(data.study.name, text))
 
     def action_rate(self) -> None:
         """Rate under a name."""

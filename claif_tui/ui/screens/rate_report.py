@@ -1,17 +1,23 @@
-"""The report on a study as a window. Until the report's own module is here: progress and deviations."""
+"""The report on a study as a window: the same text that ``rate report`` prints. No figures are made here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claif_tui.core.rating import report_formats
+from claif_tui.core.rating.report import report
+from claif_tui.ui import safe
 from claif_tui.ui.dialogs import TextModal
-from claif_tui.ui.screens import rate_text
 
 if TYPE_CHECKING:
     from claif_tui.core.rating.models import StudyData
 
 
-def report_modal(data: StudyData) -> TextModal:
-    """Return the window that tells of a study."""
-    content = rate_text.study(data)
-    return TextModal(f"Report · {data.study.name}", content, plain=content.plain, what="the report", wide=True)
+def report_text(data: StudyData) -> str:
+    """Return the report; intervals are drawn by resampling, which takes seconds: ask in a worker."""
+    return report_formats.text(report(data))
+
+
+def report_modal(name: str, text: str) -> TextModal:
+    """Return the window that shows a report."""
+    return TextModal(f"Report · {name}", safe.block(text), plain=text, what="the report", wide=True)
