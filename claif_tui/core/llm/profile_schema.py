@@ -21,7 +21,7 @@ class ProfileFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["openai", "litellm"] | None = None
+    kind: Literal["openai", "litellm", "local"] | None = None
     base_url: Line | None = None
     model: Line | None = None
     api: Literal["chat", "completions"] | None = None
@@ -35,6 +35,8 @@ class ProfileFile(BaseModel):
     price_in: Dollars | None = None
     price_out: Dollars | None = None
     price_as_of: Annotated[str, StringConstraints(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] | None = None
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] | None = None
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None
     refused: dict[str, list[Literal[PARAMETERS]]] | None = None  # type: ignore[valid-type]
 
     @field_validator("base_url")
