@@ -116,7 +116,7 @@ def probabilities(logits: Tensor, choice: Choice) -> Tensor:
         least = logits.topk(choice.top_k, -1).values[..., -1:]
         logits = torch.where(logits < least, LOWEST, logits)
     if choice.top_p < 1:
-        ordered, order = logits.sort(-1, descending=True, stable=True)
+        ordered, order = logits.sort(stable=True, dim=-1, descending=True)
         mass = torch.softmax(ordered, -1)
         beyond = mass.cumsum(-1) - mass >= choice.top_p
         beyond[..., 0] = False

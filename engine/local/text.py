@@ -72,9 +72,10 @@ class Stream:
 
     def _unsure(self, text: str) -> int:
         """How many characters at the end may still change: half a character, or the beginning of a stop string."""
-        broken = len(text) - len(text.rstrip("\ufffd"))
+        whole = text.rstrip("\ufffd")
+        broken = len(text) - len(whole)
         longest = max(map(len, self._stops), default=1) - 1
-        for size in range(min(longest, len(text)), 0, -1):
-            if any(stop.startswith(text[-size:]) for stop in self._stops):
-                return max(size, broken)
+        for size in range(min(longest, len(whole)), 0, -1):
+            if any(stop.startswith(whole[-size:]) for stop in self._stops):
+                return size + broken
         return broken
