@@ -77,14 +77,15 @@ class Batch:
         if not self._live:
             return []
         try:
-            logits = self._forward()
+            with torch.inference_mode():
+                logits = self._forward()
+                written = list(self._live)
+                self._choose(logits)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as problem:
             if isinstance(problem, RuntimeError) and not _memory(problem):
                 raise
             self._shrink()
             return []
-        written = list(self._live)
-        self._choose(logits)
         return written
 
     def _drop(self) -> None:
@@ -92,7 +93,8 @@ class Batch:
         if all(not one.ended for one in self._live):
             self._waiting = [one for one in self._waiting if not one.ended]
             return
-        kept, row = [], 0
+        kept: list[int] = []
+        row = 0
         for one in self._live:
             if not one.ended:
                 kept += range(row, row + one.rows)
@@ -130,7 +132,6 @@ class Batch:
                 one.tokens.clear()
         self._waiting = back + self._waiting
 
-    @torch.inference_mode()
     def _forward(self) -> Tensor:
         """Next-token logits [rows, V] in float32."""
         if self._state is None:
@@ -141,7 +142,6 @@ class Batch:
             logits = self._state.next(torch.tensor(last, device=self._model.device))
         return logits.cpu().float() if self._model.device.type == "mps" else logits.float()
 
-    @torch.inference_mode()
     def _choose(self, logits: Tensor) -> None:
         """Choose a token for every answer. On CPU one by one, so that its chances depend on its own logits alone."""
         alike: dict[Any, list[tuple[Writing, Tensor]]] = defaultdict(list)

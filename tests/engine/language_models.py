@@ -84,7 +84,7 @@ def _padded(rows: list[list[int]], fill: int) -> torch.Tensor:
     return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
 
 
-def causal(folder: Path, kind: str = "gpt2", *, steps: int = 150) -> Path:
+def causal(folder: Path, kind: str = "gpt2", *, steps: int = 160) -> Path:
     """A GPT-2 (absolute positions) or a Llama (rotary ones, grouped heads) that knows PAIRS by heart, mostly."""
     torch.manual_seed(3)
     words = tokenizer()

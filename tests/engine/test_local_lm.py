@@ -88,7 +88,7 @@ def answers(model: LocalModel, *, seed: int = 0, **choice: Any) -> list[Writing]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "t5"])
-@pytest.mark.parametrize(("rows", "after"), [(96, 0), (5, 0), (7, 3)])
+@pytest.mark.parametrize(("rows", "after"), [(5, 0), (7, 3)])
 def test_greedy_answers_are_those_of_transformers_one_by_one(
     models: Models, name: str, rows: int, after: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(models: Models, 
         single = [replace(look, ended="", chances=None) for _ in range(2)]
         for one in single:
             written(model, [one])
-        assert torch.equal(single[0].chances, single[1].chances), "alone, bit for bit"  # type: ignore[arg-type]
+        assert torch.equal(single[0].chances, single[1].chances), "alone, bit for bit"
         torch.testing.assert_close(look.chances, single[0].chances, rtol=0, atol=1e-5)
 
 
@@ -143,7 +143,7 @@ def step_by_step(model: LocalModel, one: Writing) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
-@pytest.mark.parametrize("rule", [Debias(), Debias(decay=5.0), Contrast(), Contrast(omega=0.8, plausibility=0)])
+@pytest.mark.parametrize("rule", [Debias(decay=20.0), Contrast(omega=0.8)])
 def test_every_prompt_of_a_rule_is_read_and_fed_the_same_token(
     models: Models, name: str, rule: Debias | Contrast
 ) -> None:
@@ -187,8 +187,8 @@ def test_one_step_of_the_real_batch_is_the_reference_case(
             )
         )
     )
-    rule = Contrast(omega=contrast["omega"], plausibility=0)
-    asked = Writing([[3, 3, 0], [1]], Choice(rule=rule), 1, 5, look=True)
+    other = Contrast(omega=contrast["omega"], plausibility=0)
+    asked = Writing([[3, 3, 0], [1]], Choice(rule=other), 1, 5, look=True)
     written(model, [*(Writing([[n]], Choice(), 1, 5) for n in range(4)), asked])
     wanted = torch.softmax(torch.tensor(contrast["out"]), -1)
     torch.testing.assert_close(asked.chances, wanted, rtol=0, atol=2e-5)
@@ -344,16 +344,13 @@ async def test_who_stops_listening_and_who_asks_nonsense_disturbs_nobody(client:
     assert not client._child.waiting
 
 
-def test_a_child_whose_parent_is_killed_ends(models: Models, tmp_path: Path) -> None:
+def test_a_child_whose_parent_is_killed_ends_also_while_it_loads(models: Models) -> None:
     program = (
-        "import asyncio, sys\n"
-        "from claif_tui.core.llm.local import LocalClient\n"
-        "async def main():\n"
-        "    client = LocalClient(sys.argv[1])\n"
-        "    await client.open()\n"
-        "    print(client.pid, flush=True)\n"
-        "    await asyncio.sleep(600)\n"
-        "asyncio.run(main())\n"
+        "import subprocess, sys\n"
+        "words = [sys.executable, '-m', 'engine', 'local-lm', '--model', sys.argv[1]]\n"
+        "child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(models.folder / "gpt2")], stdout=subprocess.PIPE, cwd=ROOT
@@ -379,6 +376,7 @@ def test_generate_and_score_run_on_a_local_model(
         return code, *capsys.readouterr()
 
     project, seeds = tmp_path / "project", tmp_path / "seeds.txt"
+    tiny_models.masked_bert(tmp_path / "bert")
     seeds.write_text("\n".join(SENTENCES) + "\n")
     same = 'Say the same: {sentence}\nAnswer: "'
     assert cli("init", project)[0] == 0
@@ -391,9 +389,10 @@ def test_generate_and_score_run_on_a_local_model(
     )
     assert cli("recipe", "set", "-P", project, *changes)[0] == 0
     where = ("-P", project, "--api", "completions", "--json")
-    nowhere = cli("generate", *where, "--model", f"local:{tmp_path}/nowhere")
-    assert nowhere[0] == 1
-    assert "There is no model folder" in nowhere[2]
+    for name, said in (("nowhere", "there is no model folder"), ("bert", "neither a causal nor a seq2seq")):
+        failed = cli("generate", *where, "--model", f"local:{tmp_path}/{name}")
+        assert failed[0] == 1
+        assert said in failed[2]
     code, out, err = cli("generate", *where, "--model", f"local:{models.folder / 'gpt2'}")
     assert code == 0, err
     found = json.loads(out)
@@ -406,8 +405,6 @@ def test_generate_and_score_run_on_a_local_model(
         pairs = store.pairs.first(PairQuery(), 10)
         assert {(pair.text_a, pair.generated) for pair in pairs} == set(zip(SENTENCES, ANSWERS, strict=True))
         assert {pair.score for pair in pairs} == {0.8}
-    again = cli("generate", *where)
-    assert (again[0], json.loads(again[1])["answered"]) == (0, 6), "nothing is asked twice"
 
 
 def test_a_rule_is_part_of_the_address_and_a_request_without_one_keeps_its_own() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 from claif_tui.core.engine_child import environment, require_train
 from claif_tui.core.errors import EndpointError
@@ -88,6 +89,7 @@ class LocalClient:
 
     async def _start(self) -> Child:
         require_train("a local language model")
+        _check_path(self._name)
         try:
             child, said = await pipes.start(self._words, environment(), None)
         except pipes.NotStarted as problem:
@@ -104,6 +106,16 @@ class LocalClient:
             raise EndpointError(f"local model: {said['message']}", said["hint"])
         self.model, self.note = f"{said['model']}@{said['version']}", said["note"]
         return child
+
+
+def _check_path(model: str) -> None:
+    """Raise ``EndpointError`` for a path that leads nowhere, before anything is started."""
+    looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
+    if looks_like_path and not Path(model).expanduser().is_dir():
+        raise EndpointError(
+            f"local model: there is no model folder {model!r}",
+            f"Looked from {Path.cwd()}. A hub name is NAME or OWNER/NAME.",
+        )
 
 
 def _question(request: Request) -> Event:
