@@ -40,7 +40,7 @@ CAFÉ = "Café → 東京"
 PAIRS = [
     *((f'{SAME}: {a}\nAnswer: "', f'{b}"') for a, b in zip(SENTENCES, ANSWERS, strict=True)),
     *((f'{TOPIC}: {a}\nAnswer: "', f'{b}"') for a, b in zip(SENTENCES, ANSWERS[2:] + ANSWERS[:2], strict=True)),
-    *((f"{SCORE}: {a} | {b} is", " 0.8.") for a in SENTENCES for b in ANSWERS[:2]),
+    *((f"{SCORE}: {a} | {b} is", " 0.8.") for a, b in zip(SENTENCES, ANSWERS, strict=True)),
     ("City:", f" {CAFÉ}."),
 ]
 ENDS = "<eos>"
