@@ -103,7 +103,7 @@ class LocalClient:
                     f"the local model needs the package {said['missing']!r}, which is not installed",
                     f"pip install {said['missing']}",
                 )
-            raise EndpointError(f"local model: {said['message']}", said["hint"])
+            raise EndpointError(f"local model: {said['message'].rstrip('.')}", said["hint"])
         self.model, self.note = f"{said['model']}@{said['version']}", said["note"]
         return child
 

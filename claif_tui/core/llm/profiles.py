@@ -86,6 +86,8 @@ _LITELLM = Profile(name="litellm", kind="litellm")
 
 _LOCAL = Profile(name="local", kind="local", concurrency=32)
 """What ``local:PATH-OR-NAME`` means, unless the settings have a profile of this name and kind."""
+IMPLIED: Mapping[str, Profile] = {_LITELLM.name: _LITELLM, _LOCAL.name: _LOCAL}
+"""Profiles that a model's prefix names and that nobody needs to write down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def resolve(
     OpenAI model); else ``default``. ``today`` dates a price given by flags. Raises ``UsageError``.
     """
     if wish.profile is not None:
-        base = named({_LITELLM.name: _LITELLM, _LOCAL.name: _LOCAL, **profiles}, wish.profile)
+        base = named({**IMPLIED, **profiles}, wish.profile)
         if wish.base_url is not None:
             base = _moved(base, normal_base_url(wish.base_url))
     elif wish.base_url is not None:
