@@ -73,6 +73,12 @@ def load(spec: str, *, device: str = "auto", dtype: str = "auto") -> LocalModel:
                 source.path, dtype=kept, use_safetensors=True, output_loading_info=True
             )
             backbone.require(source, frozenset(info["missing_keys"]))
+            if getattr(model, "_is_stateful", False):
+                raise ModelError(
+                    f"{spec} is a {type(model).__name__}, which keeps a state in place of a KV cache: its answers "
+                    "cannot be written side by side.",
+                    "Take an attention-only model, or run it on a server of its own with --base-url.",
+                )
             model = model.to(place).eval()
     except (torch.OutOfMemoryError, MemoryError) as problem:
         raise out_of_memory(f"{spec} does not fit on {place}") from problem

@@ -73,6 +73,8 @@ def _trained(model: Any, batches: Sequence[dict[str, Any]], steps: int, rate: fl
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
     model.train()
     for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * (1 - step / steps)
         optimiser.zero_grad()
         model(**batches[step % len(batches)]).loss.backward()
         optimiser.step()
@@ -84,14 +86,15 @@ def _padded(rows: list[list[int]], fill: int) -> torch.Tensor:
     return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
 
 
-def causal(folder: Path, kind: str = "gpt2", *, steps: int = 160) -> Path:
+def causal(folder: Path, kind: str = "gpt2", *, steps: int = 200) -> Path:
     """A GPT-2 (absolute positions) or a Llama (rotary ones, grouped heads) that knows PAIRS by heart, mostly."""
     torch.manual_seed(3)
     words = tokenizer()
     special = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+    calm = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     model: Any
     if kind == "gpt2":
-        sizes = {"n_embd": 64, "n_layer": 2, "n_head": 2, "n_positions": 160}
+        sizes = {"n_embd": 64, "n_layer": 2, "n_head": 2, "n_positions": 160, **calm}
         model = GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **sizes, **special))
     else:
         config = LlamaConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import pytest_asyncio
 import torch
+from transformers import MambaConfig, MambaForCausalLM
 
 from claif_tui.core.addressing import sampling_json
 from claif_tui.core.llm.base import Answer, Delta, LLMError, Request, Sampling, Task, problem
@@ -31,6 +33,7 @@ from engine.decoding import Choice, Contrast, Debias
 from engine.errors import EngineError
 from engine.local.batch import Batch, Writing
 from engine.local.model import LocalModel, load
+from engine.local.server import Inbox, Server
 from engine.local.text import prompt_tokens
 from tests.cli.conftest import ROOT
 from tests.engine import language_models, tiny_models
@@ -225,6 +228,11 @@ def test_what_is_no_language_model_is_said(tmp_path: Path) -> None:
     tiny_models.masked_bert(tmp_path / "bert")
     with pytest.raises(EngineError, match="BertForMaskedLM: neither a causal nor a seq2seq"):
         load(str(tmp_path / "bert"))
+    words = language_models.tokenizer()
+    sizes = {"hidden_size": 16, "state_size": 4, "num_hidden_layers": 1, "vocab_size": len(words)}
+    tiny_models.save(tmp_path / "mamba", MambaForCausalLM(MambaConfig(**sizes)), words)
+    with pytest.raises(EngineError, match="state in place of a KV cache"):
+        load(str(tmp_path / "mamba"))
     with pytest.raises(EngineError, match="no model folder"):
         load("./nothing/here")
     (tmp_path / "empty").mkdir()
@@ -249,6 +257,53 @@ def test_a_chat_goes_through_the_template_where_there_is_one(models: Models, tmp
     )
     assert told("chat", words) == "[user]Be brief.\n\nHello[assistant]Yes?[user]A dog[bot]"
     assert told("completions", words) == "Be brief.\nHello\nYes?\nA dog"
+
+
+def test_the_server_answers_line_by_line_whatever_it_is_asked(models: Models) -> None:
+    inbox, said = Inbox(), io.BytesIO()
+    plain = {"messages": [["user", PROMPTS[0]]], "form": "completions", "seed": 1}
+    other = [["user", PROMPTS[1]]]
+    rules = [
+        {"name": "debias", "against": [other]},
+        {"name": "contrast", "against": other, "omega": 0.9, "plausibility": 0},
+        {"name": "debias", "against": [other], "lambda": 0},
+    ]
+    lines: list[Any] = [
+        {"id": 1, "op": "next", "top": 3, **plain},
+        *({"id": 2 + n, "op": "next", "top": 3, "rule": rule, **plain} for n, rule in enumerate(rules)),
+        {"id": "word", "op": "generate", "max_tokens": 3, **plain},
+        {"id": "off", "op": "generate", "max_tokens": 90, "min_tokens": 90, **plain},
+        {"id": "off", "op": "cancel"},
+        {"id": "off", "op": "cancel", "again": True},
+        {"id": 10, "op": "generate", **plain, "rule": {"name": "luck"}},
+        {"id": 11, "op": "generate", **plain, "rule": {"name": "contrast", "against": "x"}},
+        {"id": 12, "op": "generate", **plain, "messages": []},
+        {"id": 13, "op": "sing", **plain},
+        {"id": 14, "op": "generate", **plain, "stop": "x"},
+        {"op": "generate"},
+        [1],
+    ]
+    for line in (*(json.dumps(line).encode() for line in lines), b"{nonsense"):
+        inbox.lines.put(line)
+        inbox.open += 1
+    inbox.lines.put(None)
+    Server(models.gpt2, inbox, said).serve()
+    events = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert inbox.open == 0, "each line is answered once"
+    ends = {
+        event["id"]: event
+        for event in events
+        if event["event"] in ("done", "error") and event["id"] is not None
+    }
+    wanted = models.gpt2.tokenizer(ANSWERS[0])["input_ids"]
+    assert ends[1]["next"][0][1] == wanted[0]
+    assert ends[4]["next"] == ends[1]["next"]
+    assert ends[2]["next"] != ends[1]["next"] != ends[3]["next"]
+    assert ends["word"]["text"] == models.gpt2.tokenizer.decode(wanted[:3])
+    assert ends["off"]["reason"] == "cancelled"
+    messages = {number: ends[number]["message"] for number in (10, 11, 12, 13, 14)}
+    assert all("“" in message for message in messages.values()), messages
+    assert sum(event["event"] == "error" and event["id"] is None for event in events) == 3
 
 
 # -- the child --------------------------------------------------------------------------------------------------------
