@@ -18,7 +18,8 @@ from claif_tui.core.llm.http_client import HttpClient
 from claif_tui.core.llm.keys import clean_key, find_key, forget_key, key_source, store_key
 from claif_tui.core.llm.prices import FREE
 from claif_tui.core.llm.probe import probe
-from claif_tui.core.llm.profiles import BUILT_IN, Profile, Wish, named, price_of, resolve
+from claif_tui.core.llm.profiles import BUILT_IN, Profile, Wish, named, price_of, require_logits, resolve
+from claif_tui.core.llm.rules import Debias
 from claif_tui.core.llm.secret import Secret
 from tests.llm_fixtures import ROOT, Factory
 
@@ -294,6 +295,12 @@ def test_a_local_model_is_a_profile_of_its_own_that_costs_nothing_and_sends_no_k
         resolve({**ALL, "local": replace(LAB, name="local")}, Wish(model="local:gpt2"))
     with pytest.raises(UsageError, match="no model is named"):
         resolve(ALL, Wish(model="local:"))
+    rule = Debias(against=((("user", "other"),),))
+    require_logits(found, rule)
+    for other in (LAB, ALL["offline"]):
+        with pytest.raises(UsageError, match="'(lab|offline)' gives none") as caught:
+            require_logits(other, rule)
+        assert "dino-api+check" in caught.value.hint
 
 
 async def test_a_path_that_leads_nowhere_starts_no_process(tmp_path: Path) -> None:

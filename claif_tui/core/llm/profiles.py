@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from claif_tui.core.errors import UsageError
 from claif_tui.core.llm.base import Api, Price, Sampling
 from claif_tui.core.llm.prices import FREE, listed_model_host, table_price, user_price
+from claif_tui.core.llm.rules import Rule, why_not
 from claif_tui.core.llm.transport import host_of, is_loopback, normal_base_url
 from claif_tui.core.llm.wire import effective_sampling
 
@@ -149,6 +150,12 @@ def price_of(profile: Profile) -> Price | None:
     if own is not None or profile.model is None:
         return own
     return table_price(profile.host, profile.model)
+
+
+def require_logits(profile: Profile, rule: Rule) -> None:
+    """Raise ``UsageError`` where the profile's model cannot follow a decoding rule; it names what runs there instead."""
+    if profile.kind != "local":
+        raise UsageError(*why_not(rule, f"the endpoint {profile.name!r}"))
 
 
 def length_limit(profile: Profile, max_tokens: int | None) -> int | None:
