@@ -275,7 +275,9 @@ def say(answers: BinaryIO, event: Json) -> None:
 
 def run(spec: str, *, device: str, dtype: str) -> int:
     """Load the model and serve stdin until it ends; exit code 1 after a "failed" event when it cannot be loaded."""
-    answers, inbox = sys.stdout.buffer, Inbox()
+    # Whatever a library prints goes to stderr: a stray line among the answers would end everything.
+    answers, inbox = os.fdopen(os.dup(1), "wb"), Inbox()
+    os.dup2(2, 1)
     threading.Thread(target=inbox.read, args=(sys.stdin.buffer,), daemon=True).start()
     from engine.local.model import load
 

@@ -298,7 +298,7 @@ def test_a_local_model_is_a_profile_of_its_own_that_costs_nothing_and_sends_no_k
     rule = Debias(against=((("user", "other"),),))
     require_logits(found, rule)
     for other in (LAB, ALL["offline"]):
-        with pytest.raises(UsageError, match="'(lab|offline)' gives none") as caught:
+        with pytest.raises(UsageError, match=r"'(lab|offline)' gives none") as caught:
             require_logits(other, rule)
         assert "dino-api+check" in caught.value.hint
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -172,9 +171,3 @@ def scripted(folder: Path, logits: Sequence[Sequence[float]]) -> Path:
     own.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     own.decoder = decoders.WordPiece()
     return _save(folder, model, PreTrainedTokenizerFast(tokenizer_object=own))
-
-
-def with_template(folder: Path, template: str) -> None:
-    """Give a saved tokenizer a chat template."""
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": template}))

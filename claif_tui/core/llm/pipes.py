@@ -18,7 +18,7 @@ from claif_tui.core.llm.base import LLMError, Reason
 
 END_SECONDS = 3.0
 ROOT = Path(__file__).resolve().parents[3]
-"""Where the engine's package is, for the child's PYTHONPATH."""
+"""Where the engine's package is, for the child's PYTHONPATH where the caller gives none."""
 _LINE_LIMIT = 1 << 22
 _STDERR_KEPT = 2000
 
@@ -89,7 +89,7 @@ async def start(words: Sequence[str], environ: Mapping[str, str], seconds: float
         stderr=asyncio.subprocess.PIPE,
         limit=_LINE_LIMIT,
         start_new_session=True,
-        env={**environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        env={"PYTHONPATH": str(ROOT), **environ, "PYTHONIOENCODING": "utf-8"},
     )
     child = Child(process)
     stderr = asyncio.create_task(child.read_stderr())

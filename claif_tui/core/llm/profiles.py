@@ -153,7 +153,7 @@ def price_of(profile: Profile) -> Price | None:
 
 
 def require_logits(profile: Profile, rule: Rule) -> None:
-    """Raise ``UsageError`` where the profile's model cannot follow a decoding rule; it names what runs there instead."""
+    """Raise ``UsageError`` where the profile's model cannot follow a decoding rule; it says what runs there."""
     if profile.kind != "local":
         raise UsageError(*why_not(rule, f"the endpoint {profile.name!r}"))
 
