@@ -21,9 +21,12 @@ def main() -> int:
     _evaluate(verbs.add_parser("evaluate", help="score a model; one JSON document on stdout"))
     _embed(verbs.add_parser("embed", help="turn the lines of a text file into a file of vectors"))
     _whiten(verbs.add_parser("whiten", help="write a model folder that whitens its vectors"))
+    _local(verbs.add_parser("local-lm", help="serve a language model over JSON lines on stdin and stdout"))
     args = parser.parse_args()
     if args.verb == "offline":
         return _offline(args)
+    if args.verb == "local-lm":
+        return _local_lm(args)
     from engine import verbs as engine_verbs
 
     return int(getattr(engine_verbs, args.verb)(args))
@@ -72,6 +75,26 @@ def _model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-pickle", action="store_true", help="read weights that are pickles")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to the library")
+
+
+def _local(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="a model folder or a hub name: causal or seq2seq")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps")
+    parser.add_argument("--dtype", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
+
+
+def _local_lm(args: argparse.Namespace) -> int:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    try:
+        from engine.local.server import run
+
+        return run(args.model, device=args.device, dtype=args.dtype)
+    except ModuleNotFoundError as problem:
+        # The reader knows by it that an extra is missing, and has the line that installs it.
+        sys.stdout.write(f'{{"event": "failed", "missing": "{problem.name}"}}\n')
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _offline(args: argparse.Namespace) -> int:

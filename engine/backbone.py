@@ -37,7 +37,7 @@ TOKENIZERS = (
     "tokenizer.model",
 )
 _NO_LIMIT = 1_000_000
-_LIBRARY_ERRORS = (OSError, ValueError, RuntimeError, KeyError, SafetensorError)
+LIBRARY_ERRORS = (OSError, ValueError, RuntimeError, KeyError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ def quiet() -> Iterator[None]:
             library_logging.enable_progress_bar()
 
 
-def _check_parts(source: Source, allow_pickle: bool) -> None:
+def check_parts(source: Source, allow_pickle: bool) -> None:
     """Say what a folder lacks before the library guesses."""
     if not source.local:
         return
@@ -214,7 +214,7 @@ class Loaded:
 
 def load(source: Source, kind: str, *, allow_pickle: bool, **config_changes: Any) -> Loaded:
     """Load as the auto class `kind` (say ``AutoModel``) in float32, on CPU, with configuration values replaced."""
-    _check_parts(source, allow_pickle)
+    check_parts(source, allow_pickle)
     if source.layers is not None:
         config_changes["num_hidden_layers"] = source.layers
     try:
@@ -229,7 +229,7 @@ def load(source: Source, kind: str, *, allow_pickle: bool, **config_changes: Any
                 output_loading_info=True,
                 **source.options(),
             )
-    except _LIBRARY_ERRORS as problem:
+    except LIBRARY_ERRORS as problem:
         raise unusable(source, problem) from problem
     return Loaded(model=model, tokenizer=tokenizer, missing=frozenset(info["missing_keys"]))
 

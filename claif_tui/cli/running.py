@@ -80,6 +80,8 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
         f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
         f"tokens {low:,} to {high:,}",
     ]
+    if ready.profile.kind == "local":
+        lines.append("it runs on this machine: it is loaded first, and a hub name is fetched the first time")
     if plan.usd is None:
         lines.append("cost unknown: no price is known for this model (--price-in, --price-out)")
     elif plan.usd[1] > 0:

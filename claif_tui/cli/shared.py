@@ -46,7 +46,9 @@ def endpoint_options(command: F) -> F:
     options = (
         _PROFILE,
         click.option(
-            "--model", metavar="M", help="Model; offline is the built-in one, litellm:… goes through LiteLLM."
+            "--model",
+            metavar="M",
+            help="Model; offline is the built-in one, local:PATH-OR-NAME runs here, litellm:… is LiteLLM's.",
         ),
         _BASE_URL,
         click.option("--api", type=click.Choice(["chat", "completions"]), help="Form of the requests."),

@@ -14,13 +14,19 @@ Messages = tuple[tuple[str, str], ...]
 
 
 def sampling_json(sampling: Sampling) -> str:
-    """Return the sampling parameters in their one canonical spelling."""
+    """Return the sampling parameters in their one canonical spelling; what only local models follow where it is set."""
+    local = {
+        "top_k": sampling.top_k,
+        "min_tokens": sampling.min_tokens,
+        "rule": None if sampling.rule is None else sampling.rule.plain(),
+    }
     return json.dumps(
         {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "stop": list(sampling.stop),
+            **{name: value for name, value in local.items() if value is not None},
         },
         sort_keys=True,
         separators=(",", ":"),

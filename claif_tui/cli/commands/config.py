@@ -98,7 +98,7 @@ def set_(key: str, value: str | None, unset: bool, as_json: bool) -> None:
 
 
 def _set_profile(key: str, value: str | None) -> None:
-    from claif_tui.core.llm.profiles import Profile
+    from claif_tui.core.llm.profiles import IMPLIED, Profile
     from claif_tui.core.settings import delete_profile, save_profile
 
     name, _, field = key.removeprefix("profiles.").rpartition(".")
@@ -110,7 +110,7 @@ def _set_profile(key: str, value: str | None) -> None:
         raise UsageError(
             f"{key!r} is no field of a profile", f"profiles.NAME.FIELD, with FIELD one of {', '.join(known)}"
         )
-    profile = settings().profiles.get(name, Profile(name=name))
+    profile = settings().profiles.get(name) or IMPLIED.get(name, Profile(name=name))
     if profile.kind == "openai" and not profile.base_url and field != "base_url" and field != "kind":
         raise UsageError(
             f"the profile {name!r} is new and has no base_url",

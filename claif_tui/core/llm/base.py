@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from claif_tui.core.llm.rules import Rule, why_not
 from claif_tui.core.models import Stage
 
 Api = Literal["chat", "completions"]
@@ -57,12 +58,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Sampling parameters; None means "do not send it"."""
+    """Sampling parameters; None means "do not send it".
+
+    ``top_k``, ``min_tokens`` (until then the end of text cannot come) and ``rule`` are for local models only.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = 256
     stop: tuple[str, ...] = ()
+    top_k: int | None = None
+    min_tokens: int | None = None
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +150,16 @@ class LLMError(Exception):
         """False when the server refused before computing (4xx, 5xx status): nothing is owed."""
         self.parameter = parameter
         self.status = status
+
+
+def refuse_rule(sampling: Sampling, endpoint: str) -> None:
+    """Raise ``LLMError`` for what only a local model follows, so that no answer comes that ignored it."""
+    if sampling.rule is not None:
+        raise LLMError("bad_request", " ".join(why_not(sampling.rule, endpoint)), sent=False, billed=False)
+    for name in ("top_k", "min_tokens"):
+        if getattr(sampling, name) is not None:
+            detail = f"{name} is for local models (--model local:PATH-OR-NAME), and {endpoint} is none"
+            raise LLMError("bad_request", detail, sent=False, billed=False)
 
 
 class LLMClient(Protocol):

@@ -21,6 +21,10 @@ def open_client(
         from claif_tui.core.llm.offline import OfflineClient
 
         return OfflineClient()
+    if profile.kind == "local":
+        from claif_tui.core.llm.local import LocalClient
+
+        return LocalClient(profile.model or "", device=profile.device, dtype=profile.dtype)
     key = find_key(profile, environ)
     if profile.kind == "litellm":
         from claif_tui.core.llm.litellm_client import LiteLLMClient

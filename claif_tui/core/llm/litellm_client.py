@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from claif_tui.core.errors import EndpointError, MissingExtraError
-from claif_tui.core.llm.base import Answer, Delta, LLMError, Price, Reason, Request
+from claif_tui.core.llm.base import Answer, Delta, LLMError, Price, Reason, Request, refuse_rule
 from claif_tui.core.llm.refusals import in_stream, retry_after
 from claif_tui.core.llm.secret import Secret
 from claif_tui.core.llm.transport import Timeouts
@@ -135,6 +135,7 @@ class LiteLLMClient:
         yield collected.answer()
 
     def _arguments(self, request: Request) -> tuple[Any, dict[str, Any]]:
+        refuse_rule(request.sampling, "an API")
         sampling = effective_sampling(request.sampling, self._refused.get(request.model, ()))
         arguments: dict[str, Any] = {
             "model": request.model,

@@ -10,24 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import os
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
 
 from claif_tui.core.errors import EndpointError, MissingExtraError
-from claif_tui.core.llm.base import Answer, Delta, LLMError, Request
+from claif_tui.core.llm import pipes
+from claif_tui.core.llm.base import Answer, Delta, LLMError, Request, refuse_rule
+from claif_tui.core.llm.pipes import Child, Event
 from claif_tui.core.paths import assets_dir
 
 START_SECONDS = 60.0
 """How long the child may take to say that it is ready; it takes half a second, more on a busy or cold machine."""
-END_SECONDS = 3.0
 PAIRS_AT_ONCE = 200
-_LINE_LIMIT = 1 << 22
-_STDERR_KEPT = 2000
-_ROOT = Path(__file__).resolve().parents[3]
 _PASSED_ON = (
     "PATH",
     "HOME",
@@ -40,60 +35,7 @@ _PASSED_ON = (
     "PYTHONHOME",
 )
 
-Event = dict[str, Any]
-
-
-class _Child:
-    """One running child: its process, the tasks that read its pipes, and the queues of the requests in flight."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.waiting: dict[int, asyncio.Queue[Event | None]] = {}
-        self.stderr = b""
-        self.readers: list[asyncio.Task[None]] = []
-
-    @property
-    def gone(self) -> bool:
-        """Whether the child has ended or its answers have."""
-        return self.process.returncode is not None or any(r.done() for r in self.readers[:1])
-
-    async def read_answers(self) -> None:
-        """Hand every event to the request that waits for it; at the end of output tell all that are left."""
-        assert self.process.stdout is not None
-        try:
-            while line := await self.process.stdout.readline():
-                event = json.loads(line)
-                queue = self.waiting.get(event.get("id"))
-                if queue is not None:
-                    queue.put_nowait(event)
-        except ValueError:
-            # Not a line of JSON, or one beyond all bounds: whatever wrote this is not our engine any more.
-            self.stderr += b"the engine wrote something that is no answer"
-            self.kill()
-        finally:
-            for queue in self.waiting.values():
-                queue.put_nowait(None)
-
-    async def read_stderr(self) -> None:
-        """Keep the end of what the child says on stderr, for an error message."""
-        assert self.process.stderr is not None
-        while piece := await self.process.stderr.read(4096):
-            self.stderr = (self.stderr + piece)[-_STDERR_KEPT:]
-
-    def kill(self) -> None:
-        """End the child now; it may have ended already."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
-    def last_words(self) -> str:
-        """The last line on stderr, and the exit code if there is one."""
-        lines = self.stderr.decode("utf-8", "replace").strip().splitlines()
-        code = self.process.returncode
-        told = [f"exit code {code}"] if code is not None else []
-        return ": ".join([*told, *lines[-1:]]) or "no message"
-
-
-Started = tuple["_Child", Event]
+Started = tuple[Child, Event]
 """A child and what it said of itself when it was ready."""
 
 
@@ -142,7 +84,7 @@ async def discard() -> None:
     """End the prepared child, if nobody took it."""
     left = await _spare.take()
     if left is not None:
-        await _end(left[0])
+        await pipes.end(left[0])
 
 
 class OfflineClient:
@@ -150,7 +92,7 @@ class OfflineClient:
 
     def __init__(self, assets: Path | None = None) -> None:
         self._assets = assets
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._closed = False
@@ -180,7 +122,7 @@ class OfflineClient:
         async with self._starting:
             child, self._child = self._child, None
             if child is not None:
-                await _end(child)
+                await pipes.end(child)
 
     def stream(self, request: Request) -> AsyncGenerator[Delta | Answer, None]:
         """Yield the answer word by word, then whole; ``LLMError`` if the model cannot answer or the child died."""
@@ -212,42 +154,20 @@ class OfflineClient:
     async def _ask(self, question: Event) -> AsyncGenerator[Event, None]:
         """Send one question and yield its events up to "done"; a caller that stops listening calls it off."""
         child = await self._running()
-        number = next(self._numbers)
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        child.waiting[number] = queue
-        done = False
-        try:
-            await _send(child, {"id": number, **question})
-            if child.gone:
-                queue.put_nowait(None)
-            while not done:
-                event = await queue.get()
-                if event is None:
-                    done = True
-                    raise await self._lost(child)
-                done = event["event"] in ("done", "error")
-                if event["event"] == "error":
-                    raise LLMError("bad_request", event["message"], billed=False)
+        async with contextlib.aclosing(
+            pipes.ask(child, next(self._numbers), question, "the offline model")
+        ) as events:
+            async for event in events:
                 yield event
-        finally:
-            del child.waiting[number]
-            if not done and not child.gone:
-                await _send(child, {"id": number, "op": "cancel"})
 
-    async def _lost(self, child: _Child) -> LLMError:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(child.process.wait(), END_SECONDS)
-        detail = f"the offline model's process ended ({child.last_words()}); the next request starts it again"
-        return LLMError("connection", detail, billed=False)
-
-    async def _running(self) -> _Child:
+    async def _running(self) -> Child:
         """The child, started if there is none or the last one died."""
         async with self._starting:
             if self._closed:
                 raise LLMError("connection", "the offline model was closed", sent=False, billed=False)
             if self._child is not None and self._child.gone:
                 child, self._child = self._child, None
-                await _end(child)
+                await pipes.end(child)
             if self._child is None:
                 spare = await _spare.take() if self._assets is None else None
                 self._child, said = spare or await _start(self._assets or assets_dir())
@@ -257,6 +177,7 @@ class OfflineClient:
 
 def _question(request: Request) -> Event:
     task, sampling = request.task, request.sampling
+    refuse_rule(sampling, "the offline model")
     if task.op == "score":
         return {"op": "score", "text_a": task.text, "text_b": task.other}
     if task.op == "free":
@@ -283,59 +204,13 @@ def _score_text(event: Event, reason_first: bool) -> str:
 async def _start(assets: Path) -> Started:
     """Start a child and wait until it has loaded the model; return it and what it said of itself."""
     environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # -P: a folder named "engine" where the user stands must not be taken for ours.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "engine", "offline", "--assets", str(assets)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LINE_LIMIT,
-        start_new_session=True,
-        env={**environ, "PYTHONPATH": str(_ROOT), "PYTHONIOENCODING": "utf-8"},
-    )
-    child = _Child(process)
-    stderr = asyncio.create_task(child.read_stderr())
-    child.readers = [stderr]
     try:
-        assert process.stdout is not None
-        first = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-        ready = json.loads(first)
-        if ready["event"] == "failed":
-            raise MissingExtraError(ready["message"], ready["hint"])
-        said = {name: ready[name] for name in ("model", "version", "note")}
-    except (TimeoutError, ValueError, KeyError) as problem:
-        await _end(child)
+        child, ready = await pipes.start(("offline", "--assets", str(assets)), environ, START_SECONDS)
+    except pipes.NotStarted as problem:
         raise EndpointError(
-            f"The offline model did not start ({child.last_words()}).",
+            f"The offline model did not start ({problem}).",
             "Run “claif-tui doctor”, or choose another endpoint with --model.",
         ) from problem
-    except BaseException:
-        # Called off or refused while starting: nobody else knows of this process yet.
-        child.kill()
-        stderr.cancel()
-        await asyncio.shield(process.wait())
-        raise
-    child.readers = [asyncio.create_task(child.read_answers()), stderr]
-    return child, said
-
-
-async def _send(child: _Child, message: Event) -> None:
-    """Write one line; a pipe that is gone counts as sent, since the end of output tells the same more clearly."""
-    assert child.process.stdin is not None
-    with contextlib.suppress(ConnectionError):
-        child.process.stdin.write(json.dumps(message).encode() + b"\n")
-        await child.process.stdin.drain()
-
-
-async def _end(child: _Child) -> None:
-    """Wait for the child to end after its input has, kill it if it does not, and collect its readers."""
-    assert child.process.stdin is not None
-    child.process.stdin.close()
-    if child.waiting:
-        child.kill()
-    try:
-        await asyncio.wait_for(child.process.wait(), END_SECONDS)
-    except TimeoutError:
-        child.kill()
-        await child.process.wait()
-    await asyncio.gather(*child.readers, return_exceptions=True)
+    if ready["event"] == "failed":
+        raise MissingExtraError(ready["message"], ready["hint"])
+    return child, {name: ready[name] for name in ("model", "version", "note")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -21,7 +22,7 @@ class ProfileFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["openai", "litellm"] | None = None
+    kind: Literal["openai", "litellm", "local"] | None = None
     base_url: Line | None = None
     model: Line | None = None
     api: Literal["chat", "completions"] | None = None
@@ -35,6 +36,8 @@ class ProfileFile(BaseModel):
     price_in: Dollars | None = None
     price_out: Dollars | None = None
     price_as_of: Annotated[str, StringConstraints(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] | None = None
+    device: str | None = None
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None
     refused: dict[str, list[Literal[PARAMETERS]]] | None = None  # type: ignore[valid-type]
 
     @field_validator("base_url")
@@ -44,6 +47,13 @@ class ProfileFile(BaseModel):
             return None if value is None else normal_base_url(value)
         except UsageError as error:
             raise ValueError(error.message.removeprefix("--base-url: ")) from None
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise ValueError("expected auto, cpu, cuda, cuda:N or mps")
+        return value
 
     @field_validator("api_key_env")
     @classmethod

@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 from claif_tui.core.errors import UsageError
 from claif_tui.core.llm.base import Api, Price, Sampling
 from claif_tui.core.llm.prices import FREE, listed_model_host, table_price, user_price
+from claif_tui.core.llm.rules import Rule, why_not
 from claif_tui.core.llm.transport import host_of, is_loopback, normal_base_url
 from claif_tui.core.llm.wire import effective_sampling
 
-Kind = Literal["openai", "litellm", "offline"]
+Kind = Literal["openai", "litellm", "offline", "local"]
 
 LITELLM_PREFIX = "litellm:"
+LOCAL_PREFIX = "local:"
 OFFLINE_MODEL = "offline"
 MAX_CONCURRENCY = 512
 
@@ -29,7 +31,8 @@ MAX_CONCURRENCY = 512
 class Profile:
     """One endpoint. A key is looked for in ``api_key_env``, then the keyring, then ``key_file``, and is sent to
     the host of ``base_url`` only. ``refused`` names, per model, the parameters not to send; the user agreed to
-    each. Prices in dollars per million tokens, read on ``price_as_of``.
+    each. Prices in dollars per million tokens, read on ``price_as_of``. ``device`` and ``dtype`` are where and in which
+    precision a local model is computed; like a URL they are no part of an address.
     """
 
     name: str
@@ -47,12 +50,19 @@ class Profile:
     price_in: float | None = None
     price_out: float | None = None
     price_as_of: str = ""
+    device: str = "auto"
+    dtype: str = "auto"
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
         """Host (and port) the key is bound to; empty where no URL is known here."""
         return host_of(self.base_url) if self.base_url else ""
+
+    @property
+    def here(self) -> bool:
+        """Whether the model runs in a process of ours: it costs nothing, has no key, and refuses no parameter."""
+        return self.kind in ("offline", "local")
 
     @property
     def wants_key(self) -> bool:
@@ -73,6 +83,12 @@ BUILT_IN: Mapping[str, Profile] = {
 }
 _LITELLM = Profile(name="litellm", kind="litellm")
 """What ``litellm:MODEL`` means, and what a recipe that was run so names afterwards."""
+
+
+_LOCAL = Profile(name="local", kind="local", concurrency=32)
+"""What ``local:PATH-OR-NAME`` means, unless the settings have a profile of this name and kind."""
+IMPLIED: Mapping[str, Profile] = {_LITELLM.name: _LITELLM, _LOCAL.name: _LOCAL}
+"""Profiles that a model's prefix names and that nobody needs to write down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +113,11 @@ def resolve(
     """Return the profile a command means, with its model set and the flags worked in.
 
     ``--profile`` names one; else ``--base-url`` finds the saved one of that URL or makes one named after its
-    host; else the model decides (``litellm:…``, ``offline``, a profile's own model, a listed OpenAI model);
-    else ``default``. ``today`` dates a price given by flags. Raises ``UsageError``.
+    host; else the model decides (``litellm:…``, ``local:…``, ``offline``, a profile's own model, a listed
+    OpenAI model); else ``default``. ``today`` dates a price given by flags. Raises ``UsageError``.
     """
     if wish.profile is not None:
-        base = named({_LITELLM.name: _LITELLM, **profiles}, wish.profile)
+        base = named({**IMPLIED, **profiles}, wish.profile)
         if wish.base_url is not None:
             base = _moved(base, normal_base_url(wish.base_url))
     elif wish.base_url is not None:
@@ -125,15 +141,21 @@ def named(profiles: Mapping[str, Profile], name: str) -> Profile:
 
 
 def price_of(profile: Profile) -> Price | None:
-    """Return what the profile's model costs: the user's own figure, nothing for the offline model, else the listed
+    """Return what the profile's model costs: the user's own figure, nothing for a model of ours, else the listed
     price; None is unknown.
     """
-    if profile.kind == "offline":
+    if profile.here:
         return FREE
     own = user_price(profile.price_in, profile.price_out, profile.price_as_of)
     if own is not None or profile.model is None:
         return own
     return table_price(profile.host, profile.model)
+
+
+def require_logits(profile: Profile, rule: Rule) -> None:
+    """Raise ``UsageError`` where the profile's model cannot follow a decoding rule; it says what runs there."""
+    if profile.kind != "local":
+        raise UsageError(*why_not(rule, f"the endpoint {profile.name!r}"))
 
 
 def length_limit(profile: Profile, max_tokens: int | None) -> int | None:
@@ -175,6 +197,8 @@ def _by_model(profiles: Mapping[str, Profile], model: str | None, default: str) 
         return named(profiles, default)
     if model.startswith(LITELLM_PREFIX):
         return _LITELLM
+    if model.startswith(LOCAL_PREFIX):
+        return _local(profiles)
     if model == OFFLINE_MODEL:
         return profiles["offline"]
     chosen = named(profiles, default)
@@ -189,8 +213,18 @@ def _by_model(profiles: Mapping[str, Profile], model: str | None, default: str) 
             return profile
     raise UsageError(
         f"unknown model {model!r}: no endpoint is chosen, and the offline model has one model only",
-        "Say where it runs: --base-url URL, --profile NAME, or --model litellm:PROVIDER/MODEL.",
+        "Say where it runs: --base-url URL, --profile NAME, --model local:PATH-OR-NAME or litellm:PROVIDER/MODEL.",
     )
+
+
+def _local(profiles: Mapping[str, Profile]) -> Profile:
+    found = profiles.get(_LOCAL.name, _LOCAL)
+    if found.kind != "local":
+        raise UsageError(
+            f"the endpoint profile {_LOCAL.name!r} is a server, so that local:… would be ambiguous",
+            "Give that profile another name, or make one of kind local and choose it with --profile.",
+        )
+    return found
 
 
 def _worked_in(base: Profile, wish: Wish, today: str) -> Profile:
@@ -201,6 +235,8 @@ def _worked_in(base: Profile, wish: Wish, today: str) -> Profile:
             raise UsageError(
                 f"the model {model!r} holds a URL", "Name the endpoint with --base-url URL instead."
             )
+    if base.kind == "local" and model is not None:
+        model = model.removeprefix(LOCAL_PREFIX)
     if not model:
         raise UsageError(f"no model is named for the endpoint {base.name!r}", "Give --model NAME.")
     if base.kind == "offline" and model != OFFLINE_MODEL:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from claif_tui.core.llm.base import Answer, Delta, LLMError, Reason, Request, Sampling
+from claif_tui.core.llm.base import Answer, Delta, LLMError, Reason, Request, Sampling, refuse_rule
 
 PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
 
@@ -37,7 +37,11 @@ def effective_sampling(sampling: Sampling, refused: Collection[str]) -> Sampling
 
 
 def body_of(request: Request, *, stream: bool, refused: Collection[str] = ()) -> bytes:
-    """Return the JSON body of a request, without the parameters this model refuses."""
+    """Return the JSON body of a request, without the parameters this model refuses.
+
+    Raises ``LLMError`` for a request that only a local model can follow.
+    """
+    refuse_rule(request.sampling, "an API")
     sampling = effective_sampling(request.sampling, refused) if refused else request.sampling
     body: dict[str, object] = {"model": request.model}
     if request.api == "chat":

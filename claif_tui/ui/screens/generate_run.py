@@ -147,7 +147,7 @@ async def start(
         return
     if not ready.endpoint.free and not await _agreed(screen, ready, retrying):
         return
-    if ready.endpoint.profile.kind != "offline" and not ready.asked_before and not await _probed(screen, ready):
+    if not ready.endpoint.profile.here and not ready.asked_before and not await _probed(screen, ready):
         return
     if not ready.asked_before:
         # A remembered refusal changes the profile; read it again.

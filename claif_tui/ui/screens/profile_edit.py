@@ -52,7 +52,7 @@ class ProfileModal(ClaifModal[Profile | None]):
             )
             for key, label, placeholder in TEXTS:
                 if key == "base_url":
-                    yield Field("kind", "kind", options=("openai", "litellm"))
+                    yield Field("kind", "kind", options=("openai", "litellm", "local"))
                 if key == "api_key_env":
                     yield Field("api", "api", options=("chat", "completions"))
                 if key != "name" or self._profile is None:
@@ -108,7 +108,9 @@ def build(old: Profile | None, texts: dict[str, str], known: set[str]) -> Profil
 
         given["base_url"] = normal_base_url(given["base_url"])
     elif texts["kind"] == "openai":
-        raise InputError("base URL is empty", "As in http://localhost:8000/v1; kind litellm needs none.")
+        raise InputError(
+            "base URL is empty", "As in http://localhost:8000/v1; kinds litellm and local need none."
+        )
     prices = (_number("price in", texts["price_in"]), _number("price out", texts["price_out"]))
     if (prices[0] is None) != (prices[1] is None):
         raise InputError("a price has two sides: give both, or none")

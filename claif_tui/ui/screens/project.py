@@ -247,7 +247,9 @@ def _fact(name: str, value: str) -> safe.Content:
 def _money(view: Overview) -> str:
     from claif_tui.ui.status import money_text
 
-    return money_text(view.status.spent_nano, view.status.cap_nano, free=view.recipe.profile == "offline")
+    return money_text(
+        view.status.spent_nano, view.status.cap_nano, free=view.recipe.profile in ("offline", "local")
+    )
 
 
 def _count(glyph: str, word: str, count: int, total: int, style: str) -> safe.Content:

@@ -185,8 +185,8 @@ class SettingsScreen(ClaifScreen):
     def action_store_key(self) -> None:
         """Put a key into the keyring."""
         profile = self.current
-        if profile is None or profile.kind == "offline":
-            self.shell.say("The offline model needs no key.")
+        if profile is None or profile.here:
+            self.shell.say("A model on this machine needs no key.")
         else:
             self.ask(partial(self._store_key, profile), description="store a key")
 
@@ -273,7 +273,7 @@ def _text(line: Shown) -> str:
 
 
 def _label(profile: Profile) -> safe.Content:
-    where = "on this machine" if profile.kind == "offline" else profile.base_url or profile.kind
+    where = "on this machine" if profile.here else profile.base_url or profile.kind
     return safe.join((f"{profile.name:<14} ", "bold"), f"{profile.model or '-'}  ", (where, "$text-muted"))
 
 
