@@ -29,8 +29,8 @@ def tell(found: Quality) -> None:
         output.table([_bin(one) for one in found.bins], head=head, right=range(1, 9))
     if found.rates:
         output.line()
-        head = ("mask rate", "pairs", "mean", "± 95 %", "change", "")
-        output.table([_rate(one) for one in found.rates], head=head, right=range(1, 5))
+        by_rate = ("mask rate", "pairs", "mean", "± 95 %", "change", "")
+        output.table([_rate(one) for one in found.rates], head=by_rate, right=range(1, 5))
     if found.heaping.common:
         output.line()
         common = [(number(value), f"{count:,}", f"{100 * count / found.scored:.1f} %")

@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -165,9 +165,13 @@ class RatingServer:
             self._refused[why] += 1
             return web.Response(status=403, text="Not allowed.\n")
         response = web.Response(status=204)
-        kept = {"httponly": True, "samesite": "Strict", "secure": self._names.secure, "path": "/"}
-        response.set_cookie(self._cookie, self._links.cookie(rater), **kept)
-        response.set_cookie("claif_seat", seat_of(request.cookies.get("claif_seat")), max_age=YEAR, **kept)
+        for name, value, age in (
+            (self._cookie, self._links.cookie(rater), None),
+            ("claif_seat", seat_of(request.cookies.get("claif_seat")), YEAR),
+        ):
+            response.set_cookie(
+                name, value, max_age=age, path="/", secure=self._names.secure, httponly=True, samesite="Strict"
+            )
         return response
 
     async def _static(self, request: web.Request) -> web.Response:
@@ -210,9 +214,7 @@ class RatingServer:
             return "Too many people are rating at this moment. Try again later."
         return None
 
-    async def _attend(
-        self, window: web.WebSocketResponse, visitor: Visitor, asked: web.MultiMapping[str]
-    ) -> None:
+    async def _attend(self, window: web.WebSocketResponse, visitor: Visitor, asked: Mapping[str, str]) -> None:
         plan, rater = self._plan, visitor.rater
         seat = Seat(
             project=plan.project,
