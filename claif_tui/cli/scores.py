@@ -26,7 +26,7 @@ def tell(found: Quality) -> None:
             "changed",
         )
         output.line()
-        output.table([_bin(one) for one in found.bins], head=head, right=range(1, 9))
+        output.table([_bin(one) for one in found.bins], head=columns, right=range(1, 9))
     if found.rates:
         output.line()
         head = ("mask rate", "pairs", "mean", "± 95 %", "change", "")

@@ -11,7 +11,7 @@ import pytest
 
 from claif_tui.core.errors import FilterError
 from claif_tui.core.models import PairQuery
-from claif_tui.core.quality import blind_scores, figures, narrowed, quality
+from claif_tui.core.quality import Bin, Rate, blind_scores, figures, narrowed, quality
 from claif_tui.core.quality_words import sentences
 from claif_tui.core.rating.models import (
     Answer,
@@ -110,7 +110,8 @@ def test_what_a_line_opens_is_what_it_counts(store: Store) -> None:
     base = PairQuery(filter="status = pending and rate < 0.5 or rate = 0.7", search="generated")
     found = quality(store, base)
     assert [one.low for one in found.bins] == [index / 10 for index in range(10)]
-    for one in (*found.bins, *found.rates):
+    lines: list[Bin | Rate] = [*found.bins, *found.rates]
+    for one in lines:
         wanted = narrowed(base, one.condition)
         assert store.pairs.count(wanted) == one.score.n > 0, wanted.filter
     assert narrowed(PairQuery(filter="status = pending"), "", sort="disagreement") == PairQuery(
@@ -152,8 +153,8 @@ def test_bins_hold_their_shares_and_means() -> None:
     assert third.gold is not None and third.rescored is not None
     assert (third.low, third.score.n, third.decided, third.changed) == (0.3, 3, 2, 1)
     # Two labels, 0.2 and 0.4: standard error 0.1.
-    assert (third.gold.value, third.gold.margin) == (pytest.approx(0.3), pytest.approx(0.196, abs=1e-3))
-    assert (third.rescored.value, third.rescored.n) == (pytest.approx(0.4), 2)
+    assert third.gold.value == pytest.approx(0.3) and third.gold.margin == pytest.approx(0.196, abs=1e-3)
+    assert third.rescored.value == pytest.approx(0.4) and third.rescored.n == 2
     assert third.keep is not None and third.keep.low == pytest.approx(0.342, abs=1e-3)  # Wilson, 2 of 2
     assert high.condition == "score >= 0.9 and score <= 1" and high.keep is None and high.gold is None
     assert (found.accepted, found.rejected, found.changed) == (3, 1, 2)
