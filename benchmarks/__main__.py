@@ -22,7 +22,9 @@ PARTS = {
     "review_store": "Review's questions to the store, 1.2 million pairs",
     "ui_review": "Review on the screen, 1.2 million pairs",
     "ui_stream": "the Generate screen at 500 events a second",
+    "rating_coverage": "how often the intervals of a rating report hold the truth",
     "offline_model": "the offline model (needs the real data)",
+    "lab": "what the prompt lab finds, and what it does not claim (needs the real data)",
     "engine": "training, encoding and evaluation against their peers (needs the real data)",
 }
 
@@ -37,7 +39,7 @@ def main() -> int:
     failed = 0
     for name in wanted:
         arguments: list[str] = []
-        if name in ("offline_model", "engine"):
+        if name in ("offline_model", "lab", "engine"):
             data = Path(os.environ.get("CLAIF_TEST_DATA") or ROOT.parent / "shared" / "data") / "senteval"
             if not data.is_dir():
                 print(f"\n== {name}: left out, {data} is absent (CLAIF_TEST_DATA names another)", flush=True)

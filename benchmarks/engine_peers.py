@@ -45,9 +45,8 @@ class Ours:
         """One step; the loss."""
         rows = np.arange(len(texts[0]))
         loss = self._gradients(self.learner.tokenise(rows, texts, scores), number)
-        self._optimiser.norm()
-        self._optimiser.step(number)
-        return loss
+        self._optimiser.step(number, loss)
+        return float(loss)
 
 
 class Peer:

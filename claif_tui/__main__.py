@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from claif_tui.core.rating.desk import RaterDesk
 
 
 def main() -> None:
@@ -12,7 +17,7 @@ def main() -> None:
     _replace_closed_streams()
     from claif_tui.cli.main import run
 
-    sys.exit(run(sys.argv[1:], open_app))
+    sys.exit(run(sys.argv[1:], open_app, open_rating))
 
 
 def _replace_closed_streams() -> None:
@@ -31,6 +36,13 @@ def open_app(project: Path | None) -> int:
     from claif_tui.ui.app import run_app
 
     return run_app(project, mouse=wants_mouse())
+
+
+def open_rating(open_desk: Callable[[], RaterDesk]) -> int:
+    """Open rater mode alone."""
+    from claif_tui.ui.rating_app import run_rating
+
+    return run_rating(open_desk)
 
 
 def wants_mouse() -> bool:

@@ -46,8 +46,8 @@ class Gradients:
         self._size = -(-config.batch_size // (config.gradient_accumulation * self._team.size))
         self._parameters = [one for one in learner.parameters() if one.requires_grad]
 
-    def __call__(self, batch: Batch, step: int) -> float:
-        """Return the loss of the step, having added its gradients; ``step`` fixes which words are masked."""
+    def __call__(self, batch: Batch, step: int) -> Tensor:
+        """Return the loss () of the step, having added its gradients; ``step`` fixes which words are masked."""
         learner, team = self._learner, self._team
         if in_batch(self._config):
             with autocast(self._config, learner.device):
@@ -60,7 +60,7 @@ class Gradients:
         if learner.words is not None:
             loss = loss + team.total(self._words(learner.words, batch, step))
         team.add_up(self._parameters)
-        return float(loss)
+        return loss
 
     def _outputs(self, batch: Batch) -> list[Tensor]:
         with autocast(self._config, self._learner.device):

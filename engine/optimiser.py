@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.config import TrainConfig
 from engine.schedule import linear_factor, warmup_steps
@@ -38,23 +38,31 @@ class Optimiser:
             groups(module, config.weight_decay), lr=config.lr, betas=(0.9, 0.999), eps=1e-8, fused=True
         )
         self._parameters = [one for group in self.adam.param_groups for one in group["params"]]
+        self._broken: Tensor | None = None
         self.lr = 0.0
 
-    def norm(self) -> float:
-        """Bring gradients back from their scale, clip their global norm, and return what it was."""
-        if self._scaler.is_enabled():
-            self._scaler.unscale_(self.adam)
-        limit = self._config.clip or float("inf")
-        return float(torch.nn.utils.clip_grad_norm_(self._parameters, limit))
+    def step(self, done: int, loss: Tensor) -> Tensor:
+        """Change the parameters, after ``done`` such steps, forget the gradients, and return their global norm ().
 
-    def step(self, done: int) -> None:
-        """Change the parameters, after ``done`` such steps, and forget the gradients."""
+        Gradients are brought back from their scale and clipped first. Where ``loss`` () or the norm is not finite,
+        nothing is changed, now or at any later step; nothing is read back from the device to find that out.
+        """
         self.lr = self._config.lr * linear_factor(done, self._total, self._warmup)
         for group in self.adam.param_groups:
             group["lr"] = self.lr
-        if self._scaler.is_enabled():
+        scaled = self._scaler.is_enabled()
+        if scaled:
+            self._scaler.unscale_(self.adam)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip or float("inf"))
+        if scaled:
+            # It passes over steps with infinite gradients by itself, and tries them again at another scale.
             self._scaler.step(self.adam)
             self._scaler.update()
         else:
+            broken = (~(torch.isfinite(loss) & torch.isfinite(norm))).float()
+            self._broken = broken if self._broken is None else torch.maximum(self._broken, broken)
+            # What AdamW's kernels look at, and what a scaler would set.
+            self.adam.found_inf = self._broken
             self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        return norm.detach()

@@ -6,7 +6,7 @@ What is undefined is None with the reason beside it, never nan: a figure that is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,16 +45,18 @@ def wilson(successes: int, trials: int, z: float = Z95) -> Interval | None:
     """Wilson's score interval of a share (Wilson 1927); ``value`` is successes / trials. None without trials."""
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is no share")
-    if trials == 0:
-        return None
-    share = successes / trials
+    return wilson_share(successes / trials, trials, z) if trials else None
+
+
+def wilson_share(share: float, trials: float, z: float = Z95) -> Interval:
+    """Wilson's interval at ``share`` (0..1) of a number of trials that need not be whole, as of clustered samples."""
+    if not 0.0 <= share <= 1.0 or not trials > 0:
+        raise ValueError(f"{share} of {trials} trials is no share")
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
     reach = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     # At the ends the bound is exactly 0 or 1; rounding must not say otherwise.
-    low = 0.0 if successes == 0 else centre - reach
-    high = 1.0 if successes == trials else centre + reach
-    return Interval(share, low, high)
+    return Interval(share, 0.0 if share == 0 else centre - reach, 1.0 if share == 1 else centre + reach)
 
 
 def trials_for(share: float, half_width: float, z: float = Z95) -> int:
@@ -147,6 +149,25 @@ def resampled_spearman(
     return np.clip(found, -1.0, 1.0)
 
 
+def counted_spearman(
+    first: Sequence[float], second: Sequence[float]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Spearman's correlation as a function of how often each pair of values counts: (r, n) to (r,), nan undefined."""
+    import numpy as np
+
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} values against {len(second)}")
+    groups = [_Groups(np.asarray(values, dtype=np.float64)) for values in (first, second)]
+
+    def value(times: NDArray[np.float64]) -> NDArray[np.float64]:
+        (ranks, spread), (others, other_spread) = (group.ranks(times) for group in groups)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.einsum("rn,rn,rn->r", times, ranks, others) / np.sqrt(spread * other_spread)
+        return np.asarray(np.clip(found, -1.0, 1.0))
+
+    return value
+
+
 class _Groups:
     """Values (n,) sorted once, so that their ranks in any resample are sums of counts and need no sorting."""
 
@@ -161,12 +182,14 @@ class _Groups:
             np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(values)])
         )
 
-    def ranks(self, times: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def ranks(
+        self, times: NDArray[np.int64] | NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Centred mean ranks (r, n) where value i occurs times[r, i] times, and the sum of their squares (r,)."""
         import numpy as np
 
         sizes = np.add.reduceat(times[:, self.order], self.starts, axis=1)
-        middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2 - (times.shape[1] + 1) / 2
+        middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2 - (sizes.sum(axis=1, keepdims=True) + 1) / 2
         spread = np.einsum("rg,rg,rg->r", sizes, middle, middle)
         return middle[:, self.group], spread
 

@@ -6,7 +6,6 @@ interrupted and resumed.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,9 +34,8 @@ from engine.process import Seat
 from engine.rundir import Run, read_metrics, read_overlap
 from engine.schedule import Counting, evaluation_steps
 from engine.selection import DevScore, Selection, choose
+from engine.telling import Step, Teller
 
-TELL_SECONDS = 0.5
-"""How often losses are told; all of them are."""
 WISH_SECONDS = 1.0
 """How often it is looked whether somebody wishes that the run ends."""
 SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
@@ -91,7 +89,9 @@ class Trainer:
         self._lineage = card.lineage(config, examples)
         self._progress = resume.Progress()
         self._metrics: dict[str, Any] = {}
-        self._told = Teller(run, config)
+        # With several processes all have to end at the same step, so none may find out later than the others.
+        at_once = learner.device.type == "cpu" or team.size > 1
+        self._told = Teller(run, self._diverged, at_once=at_once, scaled=self._scaler.is_enabled())
         self._saver = Pace(SAVE_SECONDS, SAVE_SHARE)
         self._wish = Pace(WISH_SECONDS, 1.0)
 
@@ -205,18 +205,11 @@ class Trainer:
 
     def _step(self, step: int, batch: Batch) -> None:
         loss = self._gradients(batch, step)
-        if not math.isfinite(loss):
-            raise self._diverged(step + 1, batch, "the loss", loss)
-        norm = self._optimiser.norm()
-        # fp16 scales its losses until gradients are finite; such a step is passed over by the scaler itself.
-        if not math.isfinite(norm) and not self._scaler.is_enabled():
-            raise self._diverged(step + 1, batch, "the gradient", norm)
-        self._optimiser.step(step)
-        self._told.step(step + 1, loss, len(batch.of_all), self._optimiser.lr, norm)
+        norm = self._optimiser.step(step, loss)
+        self._told.step(Step(step + 1, batch.of_all, self._optimiser.lr, loss, norm))
 
-    def _diverged(self, step: int, batch: Batch, what: str, value: float) -> RunError:
-        self._told.flush()
-        ids = self._examples.batch(batch.of_all).get("pair_id", batch.of_all.tolist())
+    def _diverged(self, step: Step, what: str, value: float) -> RunError:
+        ids = self._examples.batch(step.rows).get("pair_id", step.rows.tolist())
         rows = ", ".join(map(str, ids[:32]))
         more = f" and {len(ids) - 32} more" if len(ids) > 32 else ""
         named = (
@@ -224,7 +217,7 @@ class Trainer:
         )
         half = "set precision to fp32" if self._config.precision != "fp32" else "lower lr or lengthen warmup"
         return RunError(
-            f"{what} at step {step} is {value}: the model was left as it was before it. Rows of the batch "
+            f"{what} at step {step.number} is {value}: the model was left as it was before it. Rows of the batch "
             f"({named}): {rows}{more}",
             f"Look at these rows; then {half}, and start a new run.",
         )
@@ -349,40 +342,6 @@ class Trainer:
 
     def _size(self) -> int:
         return sum(parameter.numel() for parameter in self._learner.encoder.parameters())
-
-
-class Teller:
-    """Tells losses some times a second, with the rows done in a second since the last time."""
-
-    def __init__(self, run: Run, config: TrainConfig) -> None:
-        self._run = run
-        self._losses: list[float] = []
-        self._latest: dict[str, Any] = {}
-        self._rows = 0
-        self._begun = 0.0
-
-    def begin(self) -> None:
-        """Start the clock: what came before was no training."""
-        self._begun, self._rows = time.monotonic(), 0
-
-    def step(self, step: int, loss: float, rows: int, lr: float, norm: float) -> None:
-        """Take in one step."""
-        self._losses.append(loss)
-        self._rows += rows
-        self._latest = {"step": step, "lr": lr, "grad_norm": norm}
-        if time.monotonic() - self._begun >= TELL_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Tell what is not told yet."""
-        if not self._losses:
-            return
-        seconds = max(time.monotonic() - self._begun, 1e-9)
-        held = {"gpu_memory_bytes": torch.cuda.memory_reserved()} if torch.cuda.is_available() else {}
-        rate = round(self._rows / seconds, 2)
-        self._run.events.write("step", losses=self._losses, rows_per_second=rate, **self._latest, **held)
-        self._losses = []
-        self.begin()
 
 
 class Pace:

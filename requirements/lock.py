@@ -54,7 +54,14 @@ def main() -> None:
     run = resolve(light)
     name, version = encoder.split("==")
     write(HERE / "run.txt", "What `make run` installs.", {**run, name: version})
-    wanted = [*light, *extras["train"], *extras["slurm"], *project["dependency-groups"]["dev"], "hatchling"]
+    wanted = [
+        *light,
+        *extras["train"],
+        *extras["slurm"],
+        *extras["serve"],
+        *project["dependency-groups"]["dev"],
+        "hatchling",
+    ]
     everything = resolve(wanted, torch=True)
     own = {n: v for n, v in everything.items() if n not in run and n != "torch" and not n.startswith(PLATFORMS)}
     write(HERE / "dev.txt", "What `make test` adds, after torch.txt.", own)

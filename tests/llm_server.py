@@ -24,6 +24,7 @@ from typing import IO
 from tests.llm_server_answers import answer
 from tests.llm_server_embeddings import embeddings_reply
 from tests.llm_server_faults import FaultPlan
+from tests.llm_server_gold import gold_answer
 from tests.llm_server_replies import Reply, reply_for
 
 
@@ -57,6 +58,8 @@ class Options:
     """When set, a request with a longer text gets 400."""
     returned: str = ""
     """The model as answered there."""
+    gold: str = ""
+    """When set, a file of labels: known pairs are scored by it (see ``llm_server_gold``)."""
 
 
 class Server:
@@ -100,10 +103,14 @@ class Server:
             if path.endswith("/embeddings"):
                 reply = embeddings_reply(body, fault, self.options)
             else:
-                reply = reply_for(body, chat, prompt, answer(prompt), fault, self.options)
+                reply = reply_for(body, chat, prompt, self._answer(prompt, body), fault, self.options)
         if self.log is not None:
             self._write(path, headers, body, prompt, sha, fault, reply)
         return reply
+
+    def _answer(self, prompt: str, body: Mapping[str, object]) -> str:
+        known = gold_answer(self.options.gold, prompt, str(body.get("model"))) if self.options.gold else None
+        return answer(prompt) if known is None else known
 
     def _refused(self, headers: Mapping[str, str], body: Mapping[str, object]) -> Reply | None:
         options = self.options

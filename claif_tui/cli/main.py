@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +16,11 @@ from claif_tui import __version__
 from claif_tui.cli import diagnostics
 from claif_tui.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from claif_tui.core.rating.desk import RaterDesk
+
 OpenApp = Callable[[Path | None], int]
+OpenRating = Callable[[Callable[[], "RaterDesk"]], int]
 
 COMMANDS: dict[str, str] = {
     "init": "Make a project folder, empty or with a demo in it.",
@@ -25,14 +30,18 @@ COMMANDS: dict[str, str] = {
     "generate": "Generate and score pairs for every seed, as the recipe says.",
     "score": "Score pairs that have no score, or a stale one.",
     "retry": "Ask again for what failed.",
+    "lab": "Compare prompts, models or mask rates on the same rows.",
     "status": "Say where the project stands.",
     "review": "List, accept, reject or edit pairs; undo and redo.",
+    "rate": "Have people judge a sample, and report what they say.",
+    "serve": "Let people rate in their browsers, by secret links.",
     "snapshot": "Freeze training data under a hash; list, check and pack it.",
     "export": "Write training data, with its funnel and manifest.",
     "train": "Train a model on a snapshot or a file.",
     "runs": "List, show, follow, stop and bring in training runs.",
     "evaluate": "Score models on STS and transfer tasks.",
     "leaderboard": "Show the project's results among the papers' rows.",
+    "report": "Write a paper's tables and figure, with cost, dates and hashes.",
     "publish": "Prepare data set and model folders for the Hugging Face Hub.",
     "data": "Fetch and check the evaluation data, and NLI.",
     "doctor": "Check this installation, the terminal and the project.",
@@ -123,13 +132,16 @@ def group(ctx: click.Context, project: Path | None, no_mouse: bool) -> int | Non
     return None
 
 
-def run(argv: Sequence[str], open_app: OpenApp) -> int:
-    """Run one command line and return its exit code; ``open_app`` opens the terminal app on a folder or on none."""
+def run(argv: Sequence[str], open_app: OpenApp, open_rating: OpenRating | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    ``open_app`` opens the terminal app on a folder or on none, ``open_rating`` rater mode at a desk.
+    """
 
     def work() -> object:
         # Click hands the context's ``meta`` on to every command.
         with group.make_context("claif-tui", list(argv)) as ctx:
-            ctx.meta["open_app"], ctx.meta["argv"] = open_app, list(argv)
+            ctx.meta["open_app"], ctx.meta["open_rating"], ctx.meta["argv"] = open_app, open_rating, list(argv)
             return group.invoke(ctx)
 
     def translated() -> object:

@@ -120,14 +120,17 @@ class Asker:
         desk: Desk,
         run_id: int,
         emit: Callable[[Event], None],
+        *,
+        scope: str | None = None,
     ) -> None:
+        """``scope`` is the account that pays; None: the recipe's."""
         self._store = store
         self._recipe = recipe
         self._caller = desk.caller
         self._journal = desk.journal
         self._run_id = run_id
         self._emit = emit
-        self._scope = requests_id(recipe)
+        self._scope = scope or requests_id(recipe)
         self._running: dict[str, asyncio.Future[None]] = {}
         self._unsent: set[asyncio.Task[object]] = set()
         self._ending = False

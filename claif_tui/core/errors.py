@@ -28,6 +28,10 @@ class UsageError(ClaifError):
     title = "Usage"
 
 
+class SeatError(UsageError):
+    """Somebody else used this rater's name so far; who is the same person may say so."""
+
+
 class InputError(ClaifError):
     """A file or text from the user cannot be read as what it should be."""
 

@@ -165,7 +165,7 @@ class Counts:
         return self.pending + self.accepted + self.rejected
 
 
-RunKind = Literal["generate", "score", "retry", "try", "rescore"]
+RunKind = Literal["generate", "score", "retry", "try", "rescore", "explain", "lab"]
 RunState = Literal["running", "paused", "stopped", "finished", "failed"]
 
 
@@ -173,7 +173,7 @@ RunState = Literal["running", "paused", "stopped", "finished", "failed"]
 class Run:
     """One piece of work that sends requests. ``started``, ``heartbeat``, ``ended`` are ISO times in UTC.
 
-    At most one live run of kind generate, score or retry exists in a project; try and rescore go beside it.
+    At most one live run of kind generate, score, retry or lab exists in a project; the other kinds go beside it.
     """
 
     id: int

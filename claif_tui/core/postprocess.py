@@ -301,7 +301,8 @@ class _Notes:
         self.recipe_codes: dict[str, int] = {}
 
     def add(self, pair: Pair, options: PostOptions) -> None:
-        code = _own_rule(pair, options)
+        rule = own_rule(pair, options)
+        code = _CODES[rule] if rule else 0
         claif = _is_claif(pair, options)
         split = _SPLITS.index(pair.split)
         self.ids.append(pair.id)
@@ -357,24 +358,24 @@ def _was_smoothed(pair: Pair, options: PostOptions) -> bool:
     return pair.source_id in options.smoothed_sources or SMOOTHED_FLAG in pair.flags
 
 
-def _own_rule(pair: Pair, options: PostOptions) -> int:
-    """Return the code of the first rule that drops the pair whatever the others are, or 0."""
+def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
+    """Return the first rule that drops the pair whatever the others are; None if none does."""
     if options.statuses is not None and pair.status not in options.statuses:
-        return _CODES["status"]
+        return "status"
     if not pair.text_a.strip() or not pair.text_b.strip():
-        return _CODES["empty"]
+        return "empty"
     if options.drop_refusals and pair.answer_class == "refusal" and not pair.edited:
-        return _CODES["refusal"]
+        return "refusal"
     # Before the scores: no score is bought for a pair that these two take out anyway.
     if options.drop_identical and pair.text_a == pair.text_b:
-        return _CODES["identical"]
+        return "identical"
     if options.drop_mask and (has_mask(pair.text_a) or has_mask(pair.text_b)):
-        return _CODES["mask"]
+        return "mask"
     if pair.stale or (pair.kind == "human" and pair.edited):
-        return _CODES["stale"]
+        return "stale"
     if _label(pair) is None and pair.hard_negative is None:
-        return _CODES["unscored"]
-    return 0
+        return "unscored"
+    return None
 
 
 def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 from claif_tui.core import recipe_file
 from claif_tui.core.errors import FilterError, InputError
 from claif_tui.core.export import COLUMNS
+from claif_tui.core.publish_rating import rating_words
 from claif_tui.core.publish_text import (
     CITATION,
     code,
@@ -190,8 +191,7 @@ def _card(facts: DataFacts, written: _Written, recipe: Recipe | None) -> str:
         *_processing(facts),
         *_review(facts),
         "## Human evaluation",
-        "There is none: nobody rated a sample of these rows blindly. "
-        "That reviewers accepted them is no such evaluation.",
+        *rating_words(facts.snapshot.manifest.get("rating")),
         *_limits(written, recipe),
         "## Licence",
         _licence(facts.licence),

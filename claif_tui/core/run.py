@@ -144,7 +144,7 @@ class Run(ABC, Generic[Item]):
             return run.id
 
         self._run_id = await asyncio.to_thread(take)
-        self._asker = Asker(store, recipe, self._desk, self._run_id, self._emit)
+        self._asker = Asker(store, recipe, self._desk, self._run_id, self._emit, scope=self._scope)
 
     async def _finish(self) -> Finished:
         """Close the run in the store and say how it ended."""

@@ -139,6 +139,8 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
         )
         facts["filter"] = expression
         facts["review"] = _review(store, expression, wish.statuses)
+        if rating := _rating(store):
+            facts["rating"] = rating
         tally = _Tally()
         with replacing(staged / EXAMPLES) as file:
             facts["rows"], facts["sha256"] = write_rows(tally.counted(processed.rows()), file)
@@ -249,6 +251,14 @@ def _review(store: Store, expression: str, statuses: tuple[Status, ...]) -> dict
         "chosen": store.pairs.count(PairQuery(filter=str(chosen))),
         "edited": store.pairs.count(PairQuery(filter=str(edited))),
     }
+
+
+def _rating(store: Store) -> list[dict[str, Any]]:
+    """What people said in the project's studies so far, in short and without their names."""
+    from claif_tui.core.rating.report import summary
+
+    studies = [store.studies.data(name) for name in store.studies.names()]
+    return [summary(study) for study in studies if study.answers]
 
 
 def _counts(counts: Counts) -> dict[str, int]:

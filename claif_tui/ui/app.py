@@ -7,15 +7,13 @@ and aiohttp are imported in workers after it.
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.app import App
+from textual.app import ScreenStackError
 from textual.binding import BindingType
 from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
@@ -23,10 +21,11 @@ from textual.reactive import reactive, var
 from textual.screen import Screen
 
 from claif_tui.ui import safe
-from claif_tui.ui.base import ClaifScreen, WorkerErrors
+from claif_tui.ui.base import ClaifScreen, QuietScreen, WorkerErrors
 from claif_tui.ui.jobs import GLYPHS, Job, Jobs
 from claif_tui.ui.keymap import APP_BINDINGS, PLACES
 from claif_tui.ui.palette import ActionCommands
+from claif_tui.ui.signals import SignalApp
 from claif_tui.ui.theme import HOUSE
 from claif_tui.ui.widgets.chrome import TopState
 
@@ -39,7 +38,7 @@ POLL_SECONDS = 1.0
 """How often other processes' changes are looked for."""
 
 
-class ClaifApp(WorkerErrors, App[None]):
+class ClaifApp(WorkerErrors, SignalApp):
     """The terminal app on at most one project at a time."""
 
     TITLE = "claif-tui"
@@ -70,7 +69,7 @@ class ClaifApp(WorkerErrors, App[None]):
         self._warm = warm
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="claif-db")
         self._polling = False
-        self._hung_up = False
+        self._held: list[Callable[[], None]] = []
         self._facts = TopState()
 
     # -- life ------------------------------------------------------------------------------------------
@@ -79,14 +78,12 @@ class ClaifApp(WorkerErrors, App[None]):
         """Paint first; open the project in a worker after it."""
         self.opening = str(self._wanted) if self._wanted else ""
         self.jobs.listen(self._job_changed)
-        self._heed_signals()
+        self.heed_signals()
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
         self.run_worker(self._boot(), group="boot", exit_on_error=False, description="open the project")
         self.set_interval(POLL_SECONDS, self._poll)
-        if not self.is_headless:
-            self.set_interval(POLL_SECONDS, self._heed_terminal)
 
     async def _boot(self) -> None:
         from claif_tui.ui import preferences
@@ -230,46 +227,56 @@ class ClaifApp(WorkerErrors, App[None]):
 
         await self.background(partial(remember_theme, name))
 
+    # -- rater mode --------------------------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Whether somebody rates here: until that is over nothing else is reached or shown."""
+        try:
+            return any(isinstance(screen, QuietScreen) for screen in self.screen_stack)
+        except ScreenStackError:
+            return False
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """None of the app's actions is live in rater mode, the palette and quitting included."""
+        return not self.quiet and super().check_action(action, parameters)
+
+    async def quietly(self, screen: QuietScreen[R]) -> R | None:
+        """Show a quiet screen to its end; what the app wanted to say meanwhile is said after it. In a worker only."""
+        try:
+            return await self.push_screen_wait(screen)
+        finally:
+            held, self._held = self._held, []
+            for say in held:
+                say()
+
     # -- saying things -----------------------------------------------------------------------------------
 
     def say(self, message: str, *, title: str = "", severity: SeverityLevel = "information") -> None:
         """Show a short notice; data in it stays text."""
+        if self.quiet:
+            self._held.append(partial(self.say, message, title=title, severity=severity))
+            return
         self.notify(safe.plain(message), title=safe.plain(title), severity=severity, markup=False)
 
     def show_error(self, error: BaseException) -> None:
         """Show an error one can read and copy; several in a row do not pile up."""
         from claif_tui.ui.dialogs import ErrorModal
 
-        if isinstance(self.screen, ErrorModal):
+        if self.quiet:
+            self._held.append(partial(self.show_error, error))
+        elif isinstance(self.screen, ErrorModal):
             self.say(str(error), severity="error")
         else:
             self.push_screen(ErrorModal(error))
 
     # -- leaving -----------------------------------------------------------------------------------------
 
-    def _heed_signals(self) -> None:
-        """Let a lost terminal and SIGTERM end the app as quitting does; a run goes on where it was, next time."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            loop.add_signal_handler(number, self._leave_on_signal, number)
+    async def settle(self) -> None:
+        """Pause or stop what runs; it goes on where it was, next time."""
+        from claif_tui.ui.quitting import settle
 
-    def _heed_terminal(self) -> None:
-        from claif_tui.ui.quitting import terminal_gone
-
-        if not self._hung_up and terminal_gone():
-            self._leave_on_signal(signal.SIGHUP)
-
-    def _leave_on_signal(self, number: int) -> None:
-        from claif_tui.ui.quitting import leave_on_signal
-
-        self._hung_up = self._hung_up or number == signal.SIGHUP
-        if number == signal.SIGHUP and self._driver is not None:
-            # The thread that writes dies with the terminal, and once its queue is full every drawing would wait.
-            self._driver.write = _nowhere  # type: ignore[method-assign]
-        work = leave_on_signal(self, number)
-        self.run_worker(work, group="quit", exclusive=True, exit_on_error=False, description="leave")
+        await settle(self)
 
     async def action_quit(self) -> None:
         """Leave; when a job is at work, ask what becomes of it."""
@@ -281,10 +288,6 @@ class ClaifApp(WorkerErrors, App[None]):
         self.run_worker(
             ask_and_quit(self), group="quit", exclusive=True, exit_on_error=False, description="quit"
         )
-
-
-def _nowhere(data: str) -> None:
-    """Write to a terminal that is gone."""
 
 
 def with_jobs(state: TopState, jobs: Jobs) -> TopState:

@@ -173,6 +173,16 @@ async def _awaited(action: Callable[[], Awaitable[None]]) -> None:
     await action()
 
 
+class QuietScreen(WorkerErrors, Screen[T], inherit_bindings=False):
+    """A screen beside which nothing of the app is in reach or in sight until it ends: no key, no notice, no palette.
+
+    It brings all of its keys along; the app refuses its own while one is on the stack (``ClaifApp.quiet``).
+    """
+
+    ALLOW_SELECT = False
+    AUTO_FOCUS = ""
+
+
 class ClaifModal(WorkerErrors, ModalScreen[T]):
     """A short question or a closer look on top of a screen; ``escape`` closes it with ``nothing``."""
 

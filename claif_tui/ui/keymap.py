@@ -56,13 +56,10 @@ def _review() -> Screen[Any]:
     return ReviewScreen()
 
 
-def _later(name: str) -> Callable[[], Screen[Any]]:
-    def load() -> Screen[Any]:
-        from claif_tui.ui.screens.later import LaterScreen
+def _rate() -> Screen[Any]:
+    from claif_tui.ui.screens.rate import RateScreen
 
-        return LaterScreen(name)
-
-    return load
+    return RateScreen()
 
 
 def _evaluate() -> Screen[Any]:
@@ -89,7 +86,7 @@ PLACES: tuple[Place, ...] = (
     Place(key="3", name="recipe", title="Recipe", short="Recipe", load=_recipe),
     Place(key="4", name="generate", title="Generate", short="Generate", load=_generate),
     Place(key="5", name="review", title="Review", short="Review", load=_review),
-    Place(key="6", name="rate", title="Rate", short="Rate", load=_later("rate")),
+    Place(key="6", name="rate", title="Rate", short="Rate", load=_rate),
     Place(key="7", name="train", title="Train", short="Train", load=_train),
     Place(key="8", name="evaluate", title="Evaluate", short="Eval", load=_evaluate),
     Place(key="9", name="settings", title="Settings", short="Set", load=_settings),

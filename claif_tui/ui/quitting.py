@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
-import sys
 from typing import TYPE_CHECKING
 
 from claif_tui.ui.dialogs import Choice, ChooseModal
@@ -18,18 +16,6 @@ WAIT_SECONDS = 20.0
 """How long leaving waits for requests in flight before it goes anyway; a kill loses nothing but those."""
 
 
-def terminal_gone() -> bool:
-    """Whether the terminal that keys come from has hung up.
-
-    The system tells only the first process of a terminal (``make run``, say), which need not pass it on.
-    """
-    if sys.__stdin__ is None or sys.__stdin__.closed:
-        return False
-    asked = select.poll()
-    asked.register(sys.__stdin__.fileno(), 0)
-    return any(event & (select.POLLHUP | select.POLLERR) for _, event in asked.poll(0))
-
-
 async def ask_and_quit(app: ClaifApp) -> None:
     """Ask what becomes of the busy jobs, do it, and leave unless the user would rather stay."""
     busy = app.jobs.busy()
@@ -40,14 +26,8 @@ async def ask_and_quit(app: ClaifApp) -> None:
         if answer == "detach":
             await _hand_over(app, busy)
             return
-    await _settle(app)
+    await settle(app)
     app.exit()
-
-
-async def leave_on_signal(app: ClaifApp, number: int) -> None:
-    """Leave because the terminal is gone (SIGHUP) or somebody said so (SIGTERM), once what is in flight has landed."""
-    await _settle(app)
-    app.exit(return_code=128 + number)
 
 
 def _question(busy: list[Job]) -> str:
@@ -75,11 +55,11 @@ async def _hand_over(app: ClaifApp, busy: list[Job]) -> None:
         if not await job.detach():
             app.say("It could not be handed over; it is paused, and nothing is lost.", severity="error")
             return
-    await _settle(app)
+    await settle(app)
     app.exit()
 
 
-async def _settle(app: ClaifApp) -> None:
+async def settle(app: ClaifApp) -> None:
     """Stop every job, paused ones too, and wait until what is in flight has landed."""
     jobs = app.jobs.live()
     if not jobs:

@@ -15,6 +15,7 @@ from claif_tui.core.models import PairQuery
 from claif_tui.core.paths import assets_dir
 from claif_tui.core.store.store import Store
 from tests.acceptance.support import Shell, Terminal, until
+from tests.core.study_support import project
 
 Open = Callable[..., Terminal]
 WIDE, SMALL, TINY = (40, 120), (24, 80), (10, 30)
@@ -173,3 +174,59 @@ def test_ctrl_c_ends_nothing_and_sigterm_ends_in_order(shell: Shell, demo: Path,
     os.kill(app.pid, signal.SIGTERM)
     assert app.end() == 143
     assert_given_back(app, flags)
+
+
+def test_four_raters_at_once_and_one_is_killed(shell: Shell, terminal: Open, tmp_path: Path) -> None:
+    """No answer is lost, and whoever comes back goes on at the same item."""
+    folder = tmp_path / "p"
+    project(folder, 20).close()
+    shell("rate", "new", "-P", folder, "--sample", 12).well()
+
+    def given(rater: str) -> int:
+        with Store.open(folder) as store:
+            return sum(answer.rater == rater for answer in store.studies.data().answers)
+
+    def begin(rater: str) -> Terminal:
+        return terminal("rate", "take", "-P", folder, "--rater", rater, size=SMALL)
+
+    names = ("R1", "R2", "R3", "R4")
+    desks = {name: begin(name) for name in names}
+    flags = {name: desk.flags() for name, desk in desks.items()}
+    for desk in desks.values():
+        desk.expect("Go on")
+        go(desk, "\r", "▸ Is the generated")
+    done = dict.fromkeys(names, 0)
+
+    def press(name: str, key: str, shows: str) -> None:
+        """Answer, wait until it is on disk and the next question in sight."""
+        done[name] += 1
+        since = desks[name].mark()
+        desks[name].press(key)
+        until(lambda: desks[name].read() and given(name) == done[name], f"answer {done[name]} of {name}")
+        desks[name].expect(shows, since=since)
+
+    for key, shows in (("y", "▸ Is the score"), ("n", "▸ Is the generated"), ("y", "▸ Is the score")):
+        for name in names:
+            press(name, key, shows)
+    os.kill(desks["R3"].pid, signal.SIGKILL)
+    assert desks["R3"].end() == -signal.SIGKILL
+    assert given("R3") == 3
+    desks["R3"] = begin("R3")
+    flags["R3"] = desks["R3"].flags()
+    desks["R3"].expect("2 of 3")
+    desks["R3"].expect("▸ Is the score")
+    for key, shows in (("n", "▸ Is the generated"), ("y", "▸ Is the score"), ("y", "Thank you")):
+        for name in names:
+            press(name, key, shows)
+    for name, desk in desks.items():
+        desk.press("\x1b")
+        assert desk.end() == 0
+        assert desk.flags() == flags[name]
+        assert b"\x1b[?1049l" in desk.output[-4000:] and b"Traceback" not in desk.output
+    with Store.open(folder) as store:
+        data = store.studies.data()
+    order = {(a.rater, a.item): a.position for a in data.assignments}
+    values = sorted((a.rater, order[a.rater, a.item], a.criterion, a.value) for a in data.answers)
+    once = [(1, "consistent", 0.0), (1, "fluent", 1.0), (2, "consistent", 0.0), (2, "fluent", 1.0)]
+    once += [(3, "consistent", 1.0), (3, "fluent", 1.0)]
+    assert values == [(name, *each) for name in names for each in once]

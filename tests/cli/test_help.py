@@ -42,7 +42,8 @@ def test_the_table_of_commands_agrees_with_the_modules(name: str) -> None:
 
 
 def test_every_command_that_reports_speaks_json() -> None:
-    leaves = [(name, one) for name, one in EVERY if not isinstance(one, click.Group)]
+    # rate take opens a screen, and reports nothing.
+    leaves = [(name, one) for name, one in EVERY if not isinstance(one, click.Group) and one.name != "take"]
     assert [name for name, one in leaves if not any("--json" in p.opts for p in one.params)] == []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine import resume, rundir, trainer
 from engine.config import COMPAT, PRESETS, PROMPT_COMPAT, TrainConfig
@@ -22,6 +23,8 @@ from engine.evaluate.dev import read_pairs
 from engine.objectives import Learner, build
 from engine.optimiser import Optimiser, groups
 from engine.selection import DevScore, Selection, choose
+from engine.telling import Diverged, Teller
+from engine.trainer import Trainer
 from tests.engine import tiny_models
 from tests.engine.training_helpers import (
     dev_file,
@@ -202,39 +205,83 @@ def test_one_row_cannot_be_contrasted(bert: Path, tmp_path: Path) -> None:
         run(tmp_path / "run", settings(tmp_path, bert, "simcse-sup", data=triplets(tmp_path / "t.csv", 1)))
 
 
+def late(run: rundir.Run, diverged: Diverged, *, at_once: bool, scaled: bool) -> Teller:
+    """A teller that reads losses back when they are told, as on an accelerator."""
+    return Teller(run, diverged, at_once=False, scaled=scaled)
+
+
+@pytest.mark.parametrize("reading", ["at once", "late"])
 @pytest.mark.parametrize("part", ["loss", "gradient"])
 def test_what_is_not_finite_stops_before_the_model_is_touched(
-    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, reading: str
 ) -> None:
-    at = 2
+    at = 1
     loss = Learner.loss
     calls = []
 
     def broken(self: Learner, *given: Any) -> torch.Tensor:
         calls.append(1)
         found = loss(self, *given)
-        if len(calls) <= at:
+        if len(calls) != at + 1:
             return found
         # sqrt has an infinite slope at 0, so that the loss is fine and its gradient is not.
         return found * float("nan") if part == "loss" else (found - found).sqrt()
 
     monkeypatch.setattr(Learner, "loss", broken)
-    states = []
-    norm = Optimiser.step
+    if reading == "late":
+        monkeypatch.setattr("engine.trainer.Teller", late)
+    after: list[list[torch.Tensor]] = []
+    step = Optimiser.step
 
-    def spy(self: Optimiser, done: int) -> None:
-        states.append(done)
-        norm(self, done)
+    def spy(self: Optimiser, done: int, found: torch.Tensor) -> torch.Tensor:
+        norm = step(self, done, found)
+        after.append([one.detach().clone() for group in self.adam.param_groups for one in group["params"]])
+        return norm
 
     monkeypatch.setattr(Optimiser, "step", spy)
-    with pytest.raises(RunError, match=f"the {part} at step 3 is (nan|inf)") as caught:
-        run(tmp_path / "run", settings(tmp_path, bert))
-    assert states == [0, 1]
-    expected = ", ".join(map(str, shuffled(12, 42, 0)[8:12]))
+    with pytest.raises(RunError, match=f"the {part} at step 2 is (nan|inf)") as caught:
+        run(tmp_path / "run", settings(tmp_path, bert, eval_every=0))
+    # Nothing is changed from the broken step on, however much later it is noticed.
+    assert len(after) == (2 if reading == "at once" else 3)
+    for state in after[at:]:
+        assert all(torch.equal(*two) for two in zip(state, after[at - 1], strict=True))
+    expected = ", ".join(map(str, shuffled(12, 42, 0)[4:8]))
     assert caught.value.message.endswith(f": {expected}")
     assert "lr" in caught.value.hint
     # What was told up to then is there.
-    assert len(losses(events(tmp_path / "run"))) == 2
+    assert len(losses(events(tmp_path / "run"))) == 1
+
+
+class NothingRead(TorchDispatchMode):  # type: ignore[misc]
+    """Refuses to read a number back from a tensor, which on an accelerator would wait for all its work."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation unless it reads."""
+        assert "_local_scalar_dense" not in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("preset", ["claif", "simcse-sup", "multicsr"])
+def test_a_step_reads_nothing_back(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+) -> None:
+    where = triplets(tmp_path / "t.csv", 12) if preset != "claif" else pairs(tmp_path / "p.jsonl", 12)
+    extra = {"mask_model": str(bert)} if preset == "multicsr" else {}
+    config = settings(tmp_path, bert, preset, data=where, eval_every=0, **extra)
+    told = losses(run(tmp_path / "at-once", config))
+    step = Trainer._step
+    steps: list[int] = []
+
+    def watched(self: Trainer, *given: Any) -> None:
+        with NothingRead():
+            step(self, *given)
+        steps.append(given[0])
+
+    monkeypatch.setattr(Trainer, "_step", watched)
+    monkeypatch.setattr("engine.telling.TELL_SECONDS", float("inf"))
+    monkeypatch.setattr("engine.trainer.Teller", late)
+    assert losses(run(tmp_path / "late", config)) == told
+    assert steps == list(range(len(told)))
 
 
 def test_a_dev_score_that_is_undefined_is_null_with_a_reason(

@@ -57,7 +57,7 @@ def steps(
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
 @pytest.mark.parametrize(
-    "key, name", [("1", "project"), ("2", "seeds"), ("3", "recipe"), ("9", "settings"), ("6", "later")]
+    "key, name", [("1", "project"), ("2", "seeds"), ("3", "recipe"), ("9", "settings"), ("6", "rate")]
 )
 def test_screens(snap_compare: SnapCompare, project: Path, key: str, name: str, size: tuple[int, int]) -> None:
     assert snap_compare(ClaifApp(project), terminal_size=size, run_before=steps(key))

@@ -302,7 +302,7 @@ def _show_pair(lineage: Lineage) -> None:
         rows.append(("from", lineage.source.path))
     rows += _call_rows("asked", lineage.generate_call)
     for call in lineage.score_calls:
-        rows += _call_rows("scored by", call)
+        rows += _call_rows("explained by" if call.stage == "explain" else "scored by", call)
     for decision in lineage.decisions:
         rows.append(("decision", f"{decision.at[:19]} {decision.author}: {decision.action}"))
     if pair.recipe_id:

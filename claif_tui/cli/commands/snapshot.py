@@ -165,6 +165,11 @@ def _describe(snapshot: Snapshot) -> None:
         ("smoothing", smoothing.get("epsilon") if smoothing.get("applied") else "none"),
         ("reviewed", _listed(review.get("project"))),
         ("edited", review.get("edited", "")),
+        *(
+            [("rated", ", ".join(str(one.get("study")) for one in about["rating"]))]
+            if about.get("rating")
+            else []
+        ),
         ("sha256", about.get("sha256", "")),
         *([("from", snapshot.derived)] if snapshot.derived else []),
     ]

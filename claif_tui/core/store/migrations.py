@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from claif_tui.core.errors import StoreError
 from claif_tui.core.store.connection import connect
 from claif_tui.core.store.schema import STATEMENTS
+from claif_tui.core.store.study_schema import STATEMENTS as STUDIES
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -38,7 +39,12 @@ def _first(db: Database) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("0001-ground", _first),)
+def _studies(db: Database) -> None:
+    for statement in STUDIES:
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration("0001-ground", _first), Migration("0002-studies", _studies))
 
 
 def version(connection: sqlite3.Connection) -> int:

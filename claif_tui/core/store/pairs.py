@@ -18,6 +18,7 @@ from claif_tui.core.models import (
     Pair,
     PairQuery,
     Scale,
+    Status,
 )
 from claif_tui.core.store import queries
 from claif_tui.core.store.codes import CLASSES, KINDS, RESCORE, SPLITS, code_of, names_of
@@ -303,6 +304,20 @@ class PairsRepo:
                 "SELECT id FROM pairs WHERE seed_id = ? ORDER BY rate, occurrence, id", (seed_id,)
             ).fetchall()
             return self._many(conn, [row[0] for row in rows])
+
+    def statuses_of(self, generate_keys: Sequence[str]) -> dict[tuple[str, int, float], Status]:
+        """How the pairs made of these answers stand, by (content address, seed, rate)."""
+        found: dict[tuple[str, int, float], Status] = {}
+        with self._store.read() as conn:
+            for start in range(0, len(generate_keys), _PAGE):
+                some = tuple(generate_keys[start : start + _PAGE])
+                rows = conn.execute(
+                    "SELECT p.generate_key, p.seed_id, p.rate, s.status FROM pairs p JOIN states s ON s.pair_id = p.id"
+                    f" WHERE p.generate_key IN ({','.join('?' * len(some))}) AND p.seed_id IS NOT NULL",
+                    some,
+                )
+                found.update({(key, seed, rate): STATUSES[status] for key, seed, rate, status in rows})
+        return found
 
     def lineage(self, pair_id: int) -> Lineage | None:
         """Return all that a pair came from and went through; None for an unknown pair."""

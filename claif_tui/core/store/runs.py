@@ -21,9 +21,11 @@ Ask = Literal["pause", "resume", "stop"]
 
 HEARTBEAT_SECONDS = 90.0
 """A run on another host that did not report for so long counts as dead; report every 30 s."""
-BESIDE: frozenset[RunKind] = frozenset({"try", "rescore"})
+BESIDE: frozenset[RunKind] = frozenset({"try", "rescore", "explain"})
 """Kinds that may go on beside a live run."""
 _OPEN = ("running", "paused")
+_GENERATE = "on the Generate screen"
+_PLACES = {"lab": "in the prompt lab (L on Recipe)"}
 _GONE = "the process ended without closing it"
 _COLUMNS = (
     "id, kind, recipe_id, profile, model, args, state, host, pid, started, heartbeat, ended, totals, message,"
@@ -159,7 +161,7 @@ def dead_run_ids(conn: sqlite3.Connection) -> list[int]:
     rows = conn.execute(
         "SELECT id, host, pid, pid_started, heartbeat FROM runs WHERE state IN ('running', 'paused')"
     )
-    return [run_id for run_id, *who in rows.fetchall() if not _alive(*who)]
+    return [run_id for run_id, *who in rows.fetchall() if not alive(*who)]
 
 
 def _close_dead(conn: sqlite3.Connection) -> None:
@@ -181,11 +183,12 @@ def _refuse_second(conn: sqlite3.Connection) -> None:
         raise BusyError(
             f"This project already has a live run: {kind} {run_id}, {state}, on {host} (process {pid}), "
             f"started {started}",
-            "Wait for it, or stop it there: press x on the Generate screen, or Ctrl-C where it runs.",
+            f"Wait for it, or stop it there: press x {_PLACES.get(kind, _GENERATE)}, or Ctrl-C where it runs.",
         )
 
 
-def _alive(host: str, pid: int, mark: str, heartbeat: str) -> bool:
+def alive(host: str, pid: int, mark: str, heartbeat: str) -> bool:
+    """Whether a process lives that reports every 30 s; on another host its last report decides."""
     if host == this_host():
         return is_alive(pid, mark)
     age = datetime.now(UTC) - datetime.fromisoformat(heartbeat)
@@ -213,7 +216,7 @@ def _run(row: tuple[object, ...]) -> Run:
     fields = dict(zip(names, plain, strict=True))
     fields["args"] = json.loads(str(fields["args"]))
     fields["totals"] = json.loads(str(fields["totals"]))
-    if fields["state"] in _OPEN and not _alive(
+    if fields["state"] in _OPEN and not alive(
         str(fields["host"]), int(str(fields["pid"])), str(mark), str(fields["heartbeat"])
     ):
         fields.update(state="stopped", message=_GONE, ended=fields["heartbeat"])

@@ -30,6 +30,9 @@ from claif_tui.core.store.writer import Writer
 if TYPE_CHECKING:
     from claif_tui.core.store.decisions import DecisionsRepo
     from claif_tui.core.store.pairs import PairsRepo
+    from claif_tui.core.store.ratings import RatingsRepo
+    from claif_tui.core.store.returned import ReturnedRepo
+    from claif_tui.core.store.studies import StudiesRepo
 
 T = TypeVar("T")
 
@@ -84,6 +87,27 @@ class Store:
         from claif_tui.core.store.decisions import DecisionsRepo
 
         return DecisionsRepo(self)
+
+    @cached_property
+    def studies(self) -> StudiesRepo:
+        """Human evaluation as a whole: for those who run it."""
+        from claif_tui.core.store.studies import StudiesRepo
+
+        return StudiesRepo(self)
+
+    @cached_property
+    def ratings(self) -> RatingsRepo:
+        """Human evaluation as one rater sees it."""
+        from claif_tui.core.store.ratings import RatingsRepo
+
+        return RatingsRepo(self)
+
+    @cached_property
+    def returned(self) -> ReturnedRepo:
+        """What raters answered elsewhere."""
+        from claif_tui.core.store.returned import ReturnedRepo
+
+        return ReturnedRepo(self)
 
     @classmethod
     def create(cls, folder: Path, *, author: str | None = None) -> Self:

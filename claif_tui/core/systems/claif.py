@@ -6,7 +6,7 @@ Sources: methods 1 (masks, prompts, cleaning) and 2 (similarity labels).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from claif_tui.core import prompts
 from claif_tui.core.addressing import request_identity
@@ -83,6 +83,14 @@ def score_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
     last = prompts.score_mode(recipe) == "last"
     task = Task(op="score", text=text_a, other=text_b, reason_first=last)
     return _ask(recipe, "score", messages, sampling, task, seed)
+
+
+def explain_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
+    """Return the request for a score with its reason, whatever the recipe's own scoring prompt.
+
+    Where that is the recipe's own prompt it is the same request as ``score_ask``, so its stored answer serves.
+    """
+    return replace(score_ask(replace(recipe, score_prompt="score-and-reason"), text_a, text_b), stage="explain")
 
 
 def request(recipe: Recipe, ask: Ask, key: str, seed: int) -> Request:

@@ -65,11 +65,14 @@ class RecipeScreen(ClaifScreen):
         "tab goes to a field and through the fields, esc leaves them; then ◂ ▸ step through the seeds and ▴ ▾ "
         "choose the rate whose request is shown. A field that does not read says so, and its last good value stays.\n\n"
         "ctrl+s writes recipe.toml; a version is named by the hash of its content. t asks the model about three "
-        "seeds before any run."
+        "seeds before any run; L compares prompts on labelled pairs, or mask rates on your seeds."
     )
     BINDINGS = [
         Binding(
             "t", "try_seeds", "Try on 3 seeds", id="recipe.try", tooltip="Ask about three seeds, before a run"
+        ),
+        Binding(
+            "L", "lab", "Prompt lab", id="recipe.lab", tooltip="Compare prompts or mask rates on the same rows"
         ),
         Binding("v", "versions", "Versions", id="recipe.versions", tooltip="Earlier versions of the recipe"),
         Binding("d", "diff", "Diff to preset", id="recipe.diff", tooltip="What departs from the preset"),
@@ -404,6 +407,28 @@ class RecipeScreen(ClaifScreen):
             self.shell.say(f"Mend first: {', '.join(sorted(self.draft.problems))}.", severity="error")
             return
         await try_on_seeds(self, self.draft.recipe, self._seed_index, self.draft.budget)
+
+    def action_lab(self) -> None:
+        """Compare prompts or mask rates on the same rows."""
+        self.ask(self._lab, description="the prompt lab")
+
+    async def _lab(self) -> None:
+        from claif_tui.core.lab.cells import adopted
+        from claif_tui.ui.screens.lab import LabModal
+
+        if self.store is None:
+            self.shell.say("No project is open: press 1 to open or make one.", severity="warning")
+            return
+        if self.draft.problems:
+            self.shell.say(f"Mend first: {', '.join(sorted(self.draft.problems))}.", severity="error")
+            return
+        cell = await self.app.push_screen_wait(LabModal(self.store, self.draft.recipe))
+        if cell is not None:
+            self.draft.use(adopted(self.draft.recipe, cell))
+            self._fill()
+            self._show_preview()
+            self._start_estimate()
+            await self._save()
 
     def copy_target(self) -> tuple[str, str] | None:
         """The request that is shown."""

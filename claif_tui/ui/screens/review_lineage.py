@@ -69,7 +69,7 @@ def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:
         else [("Text", ""), ("generated", pair.generated)]
     )
     for call in lineage.score_calls:
-        rows += [("Scoring", ""), *_call_rows(call)]
+        rows += [("Explanation" if call.stage == "explain" else "Scoring", ""), *_call_rows(call)]
     rows += [("Scores", "")] if lineage.scores else []
     rows += [_score_row(entry, pair.text_b) for entry in lineage.scores]
     rows += [("Decisions, newest first", "")] if lineage.decisions else []
