@@ -14,7 +14,7 @@ def tell(found: Quality) -> None:
         rows.append(("encoder", "cosines not known yet: v, then e, in Review works them out"))
     output.table(rows)
     if found.bins:
-        head = (
+        facts = (
             "AI score",
             "pairs",
             "mean",
@@ -26,7 +26,7 @@ def tell(found: Quality) -> None:
             "changed",
         )
         output.line()
-        output.table([_bin(one) for one in found.bins], head=head, right=range(1, 9))
+        output.table([_bin(one) for one in found.bins], head=facts, right=range(1, 9))
     if found.rates:
         output.line()
         by_rate = ("mask rate", "pairs", "mean", "± 95 %", "change", "")

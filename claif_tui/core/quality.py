@@ -159,17 +159,27 @@ class Quality:
         return {**whole, "keep": _bounds(self.keep)}
 
 
-def quality(
-    store: Store, query: PairQuery, ids: Sequence[int] | None = None, studies: Sequence[StudyData] = ()
-) -> Quality:
+def quality(store: Store, query: PairQuery, ids: Sequence[int] | None = None) -> Quality:
     """Read and work out the figures for what ``query`` finds, whatever status it asks for. Blocks.
 
     ``ids`` are the pairs of a sample that was drawn before. ``FilterError`` for a filter that cannot be read.
     """
     from claif_tui.core.store.quality import score_columns
 
+    return figures(
+        score_columns(store, query, ids), _rescored(store, query, ids), random=query.sample is not None
+    )
+
+
+def _rescored(store: Store, query: PairQuery, ids: Sequence[int] | None) -> list[tuple[float, float]]:
+    """The points of ``blind_scores`` of all studies, as far as they are of pairs that ``query`` finds."""
+    studies = [store.studies.data(name) for name in store.studies.names()]
     points = [point for study in studies for point in blind_scores(study)]
-    return figures(score_columns(store, query, ids), points, random=query.sample is not None)
+    wanted = query if query.sample is not None else narrowed(query, "")
+    if points and (wanted.filter or wanted.search or wanted.sample):
+        among = frozenset(store.pairs.ids(wanted) if query.sample is None or ids is None else ids)
+        points = [point for point in points if point[0] in among]
+    return [(score, own) for _, score, own in points]
 
 
 def figures(
@@ -212,20 +222,24 @@ def narrowed(query: PairQuery, condition: str, *, sort: Sort = "newest") -> Pair
     return PairQuery(filter=str(filters.parse(both)), search=query.search, sort=sort, descending=True)
 
 
-def blind_scores(study: StudyData) -> list[tuple[float, float]]:
-    """Return (AI score, mean of the raters' own scores) of each sample item that was scored blind, in item order.
+def blind_scores(study: StudyData) -> list[tuple[int, float, float]]:
+    """Return (pair, AI score, mean of the raters' own scores) of each sample item that was scored blind, in item order.
 
-    First answers only, to criteria that ask for a score in tenths without showing the AI's.
+    First answers only, to criteria that ask for a score in tenths without showing the AI's, of raters whom the
+    study's rule does not exclude.
     """
+    from claif_tui.core.rating.report import excluded_raters
+
     criteria = {one.name for one in study.study.protocol.criteria if one.blind and one.scale == "tenths"}
+    out = excluded_raters(study)
     said: dict[int, list[float]] = {}
     for answer in study.answers:
-        if answer.criterion in criteria and answer.occurrence == 0:
+        if answer.criterion in criteria and answer.occurrence == 0 and answer.rater not in out:
             said.setdefault(answer.item, []).append(answer.value)
     return [
-        (item.score, math.fsum(said[item.n]) / len(said[item.n]))
+        (item.pair_id, item.score, math.fsum(said[item.n]) / len(said[item.n]))
         for item in study.items
-        if item.role == "sample" and item.score is not None and item.n in said
+        if item.role == "sample" and item.pair_id is not None and item.score is not None and item.n in said
     ]
 
 

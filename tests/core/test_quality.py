@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,13 @@ import pytest
 
 from claif_tui.core.errors import FilterError
 from claif_tui.core.models import PairQuery
-from claif_tui.core.quality import blind_scores, figures, narrowed, quality
+from claif_tui.core.quality import Bin, Rate, blind_scores, figures, narrowed, quality
 from claif_tui.core.quality_words import sentences
-from claif_tui.core.rating.models import (
-    Answer,
-    Criterion,
-    Item,
-    Protocol,
-    Study,
-    StudyData,
-)
+from claif_tui.core.rating.models import SCALES
 from claif_tui.core.store.quality import ScoreColumns, score_columns
+from claif_tui.core.store.ratings import Given
 from claif_tui.core.store.store import Store
+from tests.core import study_support
 from tests.core.pair_support import add, new_pair, scored
 
 ALL = PairQuery()
@@ -110,11 +104,10 @@ def test_what_a_line_opens_is_what_it_counts(store: Store) -> None:
     base = PairQuery(filter="status = pending and rate < 0.5 or rate = 0.7", search="generated")
     found = quality(store, base)
     assert [one.low for one in found.bins] == [index / 10 for index in range(10)]
-    lines = [(one.condition, one.score.n) for one in found.bins]
-    lines += [(one.condition, one.score.n) for one in found.rates]
-    for condition, count in lines:
-        wanted = narrowed(base, condition)
-        assert store.pairs.count(wanted) == count > 0, wanted.filter
+    lines: list[Bin | Rate] = [*found.bins, *found.rates]
+    for one in lines:
+        wanted = narrowed(base, one.condition)
+        assert store.pairs.count(wanted) == one.score.n > 0, wanted.filter
     assert narrowed(PairQuery(filter="status = pending"), "", sort="disagreement") == PairQuery(
         sort="disagreement", descending=True
     )
@@ -154,10 +147,8 @@ def test_bins_hold_their_shares_and_means() -> None:
     assert third.gold is not None and third.rescored is not None
     assert (third.low, third.score.n, third.decided, third.changed) == (0.3, 3, 2, 1)
     # Two labels, 0.2 and 0.4: standard error 0.1.
-    assert third.gold.value == pytest.approx(0.3)
-    assert third.gold.margin == pytest.approx(0.196, abs=1e-3)
-    assert third.rescored.value == pytest.approx(0.4)
-    assert third.rescored.n == 2
+    assert third.gold.value == pytest.approx(0.3) and third.gold.margin == pytest.approx(0.196, abs=1e-3)
+    assert third.rescored.value == pytest.approx(0.4) and third.rescored.n == 2
     assert third.keep is not None and third.keep.low == pytest.approx(0.342, abs=1e-3)  # Wilson, 2 of 2
     assert high.condition == "score >= 0.9 and score <= 1" and high.keep is None and high.gold is None
     assert (found.accepted, found.rejected, found.changed) == (3, 1, 2)
@@ -214,39 +205,40 @@ def test_nothing_is_known_of_no_pairs(store: Store) -> None:
     assert found.to_dict()["heaping"]["distinct"] == 0
 
 
-def test_blind_scores_are_the_raters_first_answers_to_sample_items() -> None:
-    blind = Criterion(name="own", question="?", guideline="", scale="tenths", blind=True)
-    fluent = replace(blind, name="fluent", scale="ordinal", blind=False)
-    protocol = Protocol(
-        name="s", preset="rigorous", seed=1, population="", with_zero=False, with_rejected=False, sample=2,
-        stratify=(), criteria=(blind, fluent), raters=("a", "b"), per_item=2, practice=1, gold=0, repeats=1,
-        order="plan", shows_score=False, shows_explanation=False,
-    )  # fmt: skip
-    item = Item(
-        n=1, role="sample", pair_id=1, text_a="a", text_b="b", score=0.8, explanation=None, rate=0.1, system=None,
-        model=None, recipe_id=None, status=None,
-    )  # fmt: skip
-    items = (
-        item,
-        replace(item, n=2, score=0.4),
-        replace(item, n=3, role="practice"),
-        replace(item, n=4, score=None),
-    )
-    said = [("a", 1, 0, 0.6), ("b", 1, 0, 0.9), ("a", 1, 1, 0.0), ("a", 3, 0, 0.1), ("b", 4, 0, 0.2)]
-    answers = [
-        Answer(
-            rater=rater,
-            item=n,
-            occurrence=again,
-            criterion="own",
-            value=value,
-            elapsed=None,
-            at="",
-            source="app",
+def test_the_blind_scores_of_a_study_stand_beside_the_scores_of_the_ai(tmp_path: Path) -> None:
+    with study_support.project(tmp_path / "s", 60) as store:
+        study_support.study(
+            store, "rigorous", raters=("a", "b", "c"), sample=4, practice=1, gold=1, repeats=1, stratify=()
         )
-        for rater, n, again, value in said
-    ]
-    answers.append(replace(answers[0], criterion="fluent", value=5.0))
-    study = Study(id=1, hash="", created="", author="a", protocol=protocol)
-    data = StudyData(study=study, items=items, assignments=(), answers=tuple(answers), comments=(), events=())
-    assert blind_scores(data) == [(0.8, 0.75)]
+        assert quality(store, ALL).rescored is None
+        data = store.studies.data("s")
+        blind = next(one.name for one in data.study.protocol.criteria if one.blind)
+        tokens = {(one.rater, one.item, one.occurrence): one.token for one in data.assignments}
+        again = next(item for rater, item, occurrence in tokens if rater == "a" and occurrence == 1)
+        first = next(item for item in data.items if item.n == again)
+        second = next(item for item in data.items if item.role == "sample" and item.n != again)
+        gold = next(item for item in data.items if item.role == "gold")
+
+        def give(rater: str, item: int, criterion: str, value: float, occurrence: int = 0) -> None:
+            given = Given(token=tokens[rater, item, occurrence], criterion=criterion, value=value)
+            store.ratings.give(data.study.id, rater, [given], source="app")
+
+        give("a", first.n, blind, 0.6)
+        give("b", first.n, blind, 0.9)
+        give("a", first.n, blind, 0.1, 1)  # a repeat tells of the rater, not of the pair
+        give("b", second.n, blind, 0.3)
+        give("c", first.n, blind, 0.0)
+        for one in gold.gold:  # c fails it, so the study's rule takes the answers of c out
+            scale = next(each.scale for each in data.study.protocol.criteria if each.name == one.criterion)
+            give("c", gold.n, one.criterion, next(v for v in SCALES[scale] if not one.low <= v <= one.high))
+
+        points = blind_scores(store.studies.data("s"))
+        wanted = [(one.pair_id, one.score, own) for one, own in ((first, 0.75), (second, 0.3))]
+        assert sorted(points) == sorted(wanted)  # type: ignore[type-var]
+        found = quality(store, ALL).rescored
+        assert found is not None and first.score is not None and second.score is not None
+        assert (found.n, found.bias) == (2, pytest.approx((first.score - 0.75 + second.score - 0.3) / 2))
+        alone = quality(store, PairQuery(filter=f"status = pending and id = {first.pair_id}"))
+        assert alone.rescored is not None and alone.rescored.n == 1
+        assert quality(store, PairQuery(sample=(1, 2)), ids=[second.pair_id or 0]).rescored is not None
+        assert quality(store, PairQuery(filter="score > 2")).rescored is None

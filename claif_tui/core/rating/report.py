@@ -187,6 +187,11 @@ def _said(items: Mapping[int, Item], answers: Sequence[Answer]) -> dict[int, dic
     return said
 
 
+def excluded_raters(data: StudyData) -> frozenset[str]:
+    """The raters whose answers leave the main figures by the study's frozen rule."""
+    return frozenset(rater for rater in _raters(data) if _gold(data, rater).excluded)
+
+
 def _gold(data: StudyData, rater: str) -> Gold:
     """A gold item is passed when every answer that it judges is in its range; it counts when all those were given."""
     given = {(a.item, a.criterion): a.value for a in data.answers if a.rater == rater and a.occurrence == 0}

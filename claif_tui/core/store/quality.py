@@ -83,7 +83,7 @@ def score_columns(store: Store, query: PairQuery, ids: Sequence[int] | None = No
         ).fetchone()
     import numpy as np
 
-    rows = np.concatenate(parts)
+    rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
     numbers = {name: rows[name] for name in ("score", "rate", "encoder", "gold", "by_hand")}
     return ScoreColumns(
         **{name: np.where(np.isinf(found), np.nan, found) for name, found in numbers.items()},
