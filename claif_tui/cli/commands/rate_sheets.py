@@ -24,7 +24,14 @@ _SHOWN = 10
 @study_option
 @click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose; once for each.  [default: all]")
 @click.option("--out", type=out_path, metavar="PATH", help="Folder, or file for one rater.  [default: exports]")
-@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json"]),
+    default="csv",
+    show_default=True,
+    help="Form of the sheets.",
+)
 @click.option(
     "--delimiter",
     type=click.Choice(["comma", "semicolon", "tab"]),
