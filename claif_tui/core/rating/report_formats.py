@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from claif_tui.core.latex import tex
 from claif_tui.core.publish_text import code
 from claif_tui.core.rating.intervals import Estimate
 from claif_tui.core.rating.report_models import CriterionReport, Figure, Look, Report, Row
@@ -16,23 +17,6 @@ from claif_tui.core.text import cell_width, display_text
 
 _GAP = "  "
 _MARKDOWN = re.compile(r"([\\|*_<>`\[\]#&~$])")
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    **{sign: f"\\{sign}" for sign in "#$%&_"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "–": "--",
-    "—": "---",
-    "…": r"\ldots{}",
-    "·": r"\textperiodcentered{}",
-    "⏎": " / ",
-}
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 
@@ -247,16 +231,9 @@ def _markdown_table(table: Table) -> str:
 
 
 def _latex(raw: str) -> str:
-    found = []
-    for sign in _MINUS.sub("−", _plain(raw)):
-        if sign == "−":
-            found.append("$-$")
-        elif sign in _TEX:
-            found.append(_TEX[sign])
-        else:
-            found.append(sign if sign <= "\u017f" and sign.isprintable() else f"[U+{ord(sign):04X}]")
+    escaped = tex(_MINUS.sub("−", _plain(raw)).replace("⏎", "/"))
     # A hash has no place where a line could break.
-    return _HASH.sub(lambda hit: "\\allowbreak{}".join(re.findall(".{1,8}", hit[0])), "".join(found))
+    return _HASH.sub(lambda hit: "\\allowbreak{}".join(re.findall(".{1,8}", hit[0])), escaped)
 
 
 def _latex_table(table: Table) -> str:
