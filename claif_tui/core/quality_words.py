@@ -5,7 +5,7 @@ from __future__ import annotations
 from claif_tui.core.quality import Against, Mean, Quality, Step
 from engine.stats import Interval
 
-STEPS: dict[Step, str] = {"": "", "falls": "falls", "level": "does not fall", "rises": "rises"}
+STEPS: dict[Step, str] = {"": "", "falls": "falls", "level": "no clear fall", "rises": "rises"}
 """A mean score against that of the rate below, in words."""
 
 
@@ -67,7 +67,7 @@ def _rates(found: Quality) -> str:
     if not held:
         return f"mean falls from each to the next{ranks}"
     shown = ", ".join(held[:6]) + (f" and {len(held) - 6:,} more" if len(held) > 6 else "")
-    return f"mean does not fall at {shown}{ranks}"
+    return f"mean does not clearly fall at {shown}{ranks}"
 
 
 def _heaping(found: Quality) -> str:

@@ -52,8 +52,9 @@ def test_wrong_words_are_said(tmp_path: Path, cli: Cli) -> None:
     for words, said in (
         (("--rater", "R9"), "no rater of"),
         (("--rater", "R1", "nice=yes"), "'nice=yes' is no answer"),
-        (("--rater", "R1", "fluent=perhaps"), "'perhaps' is no number"),
+        (("--rater", "R1", "fluent=perhaps"), "'perhaps' is no answer"),
         (("--rater", "R1", "fluent=7"), "expected one of 0, 1"),
+        (("--rater", "R1", "fluent=perhaps"), "Expected yes or no"),
         (("--rater", "R1", "--undo"), "no answer to take back"),
     ):
         done = cli("rate", "answer", "-P", folder, *words)

@@ -80,7 +80,7 @@ def test_nothing_that_unblinds_leaves(tmp_path: Path, cli: Cli) -> None:
     make_project(folder, 60).close()
     assert (
         cli(
-            "rate", "new", "-P", folder, "--preset", "rigorous", "--sample", 10, "--gold", 0, "--name", "s"
+            "rate", "new", "-P", folder, "--preset", "rigorous", "--sample", 10, "--gold", 0, "--repeats", 2, "--name", "s"
         ).code
         == 0
     )

@@ -184,7 +184,7 @@ def test_a_rate_at_which_scores_do_not_fall_is_found() -> None:
     assert change is not None and change.low < -0.2 < change.high
     assert change.half_width == pytest.approx(1.96 * 0.1 * (2 / 200) ** 0.5, rel=0.1)
     assert dict(sentences(found))["rates"].startswith(
-        "mean does not fall at 0.2, 0.3; Spearman with the rate -0."
+        "mean does not clearly fall at 0.2, 0.3; Spearman with the rate -0."
     )
     alone = figures(columns([0.5, 0.4], rate=[0.0, 0.1]))
     assert [(one.step, one.change) for one in alone.rates] == [("", None), ("level", None)]

@@ -127,6 +127,10 @@ def test_what_cannot_be_is_said_before_anything_is_stored(tmp_path: Path) -> Non
             study(store, "rigorous", sample=4, shows_score=True)
         with pytest.raises(UsageError, match="rater's name"):
             study(store, raters=("evil\x1b[31m",), sample=4)
+        with pytest.raises(UsageError, match="only 1 of 8 items can be shown to R1 again"):
+            study(store, "rigorous", sample=2, practice=0, gold=0)
+        with pytest.raises(UsageError, match="part of file names"):
+            study(store, raters=("a/b",), sample=4)
         assert store.studies.names() == []
         study(store, sample=4)
         with pytest.raises(UsageError, match="study 's' already"):
@@ -232,7 +236,7 @@ def test_pairs_that_change_later_are_rated_as_they_were_and_listed(tmp_path: Pat
 
 def test_a_study_changed_behind_our_back_does_not_match_its_hash(tmp_path: Path) -> None:
     with project(tmp_path / "p", 60) as store:
-        study(store, "rigorous", sample=8)
+        study(store, "rigorous", sample=8, repeats=2)
         assert deviations(store.studies.data("s")) == ()
         store.write(lambda conn: conn.execute("UPDATE study_items SET text_b = 'other' WHERE n = 3"))
         assert "does not match its hash" in deviations(store.studies.data("s"))[0]

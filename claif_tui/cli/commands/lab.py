@@ -192,7 +192,9 @@ def _show(store: Store, found: LabResult, flags: dict[str, Any], message: str) -
         output.line(note)
     if money.spent_nano:
         output.line(f"This lab has spent {usd(money.spent_nano)}.")
-    if found.leader is not None:
+    if found.leader is not None and not found.supported:
+        output.line("Any cell can be made the recipe: the same command with --adopt CELL")
+    elif found.leader is not None:
         output.line(f"Make it the recipe: the same command with --adopt {shlex.quote(found.leader)}")
 
 

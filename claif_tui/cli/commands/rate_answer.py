@@ -14,7 +14,14 @@ from claif_tui.cli.shared import json_option, open_project, project_option
 from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from claif_tui.core.rating.models import Criterion, Desk, Shown
+    from claif_tui.core.rating.models import Criterion, Desk, ScaleKind, Shown
+
+ALLOWED: dict[ScaleKind, str] = {
+    "yesno": "yes or no",
+    "ordinal": "1 to 5",
+    "tenths": "0.0 to 1.0 in tenths",
+}
+"""What may be answered on each scale, in words."""
 
 _WORDS = {"yes": 1.0, "y": 1.0, "no": 0.0, "n": 0.0}
 
@@ -68,16 +75,17 @@ def answer_command(
 
 
 def _read(answers: tuple[str, ...], criteria: tuple[Criterion, ...]) -> dict[str, float]:
-    known = {criterion.name for criterion in criteria}
+    scales = {criterion.name: criterion.scale for criterion in criteria}
     given: dict[str, float] = {}
     for answer in answers:
         name, _, value = answer.partition("=")
-        if name not in known or not value:
-            raise UsageError(f"{answer!r} is no answer", f"Expected {'=… or '.join(sorted(known))}=…")
+        if name not in scales or not value:
+            raise UsageError(f"{answer!r} is no answer", f"Expected {'=… or '.join(sorted(scales))}=…")
+        scale = scales[name]
         try:
             given[name] = _WORDS.get(value.lower()) if value.lower() in _WORDS else float(value)  # type: ignore[assignment]
         except ValueError:
-            raise UsageError(f"{answer!r}: {value!r} is no number", "Expected yes, no or a number.") from None
+            raise UsageError(f"{answer!r}: {value!r} is no answer", f"Expected {ALLOWED[scale]}.") from None
     return given
 
 
@@ -96,4 +104,4 @@ def _tell(desk: Desk, shown: Shown | None) -> None:
         output.line(f"  reason     {shown.explanation}")
     for criterion in desk.criteria:
         said = "" if criterion.name not in shown.mine else f"  ({shown.mine[criterion.name]:g})"
-        output.line(f"  {criterion.name}: {criterion.question}{said}")
+        output.line(f"  {criterion.name} ({ALLOWED[criterion.scale]}): {criterion.question}{said}")

@@ -11,6 +11,7 @@ import click
 from claif_tui.cli import diagnostics, output
 from claif_tui.cli.commands.rate import out_path, study_option
 from claif_tui.cli.shared import json_option, open_project, project_option
+from claif_tui.core.errors import UsageError
 
 if TYPE_CHECKING:
     from claif_tui.core.rating.report_models import Report
@@ -41,8 +42,7 @@ def report_command(
         data = store.studies.data(study)
     made = report(data)
     if form is None:
-        by_name = {".md": "md", ".tex": "tex", ".json": "json"}
-        form = by_name.get(out.suffix.lower(), "text") if out else "text"
+        form = _form_of(out)
     if out is not None:
         _write(out, made, form)
     if as_json:
@@ -53,6 +53,18 @@ def report_command(
         output.line(f"Wrote the report on {made.study} to {out}")
     else:
         output.raw(_text(made, form))
+
+
+def _form_of(out: Path | None) -> str:
+    """Return the form that a file's name asks for."""
+    known = {".md": "md", ".tex": "tex", ".json": "json", ".txt": "text", "": "text"}
+    suffix = "" if out is None else out.suffix.lower()
+    if suffix not in known:
+        raise UsageError(
+            f"{out}: no report has the form {suffix!r}",
+            "Name a file .md, .tex, .json or .txt, or say --format.",
+        )
+    return known[suffix]
 
 
 def _text(made: Report, form: str) -> str:

@@ -25,7 +25,13 @@ _COUNT = click.IntRange(0)
     "--preset", type=click.Choice(["paper", "rigorous"]), default="paper", show_default=True, help="Protocol."
 )
 @click.option("--name", metavar="NAME", help="Name of the study.  [default: human-eval-N]")
-@click.option("--rater", "raters", multiple=True, metavar="NAME", help="A rater; once for each.")
+@click.option(
+    "--rater",
+    "raters",
+    multiple=True,
+    metavar="NAME",
+    help="A rater; once for each.  [default: R1 to R4; rigorous: to R3]",
+)
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Pairs to rate.")
 @click.option("--per-item", type=click.IntRange(1), metavar="N", help="Raters on each pair.")
 @click.option("--filter", "population", metavar="EXPR", help="Draw only from pairs that match (see review).")

@@ -100,10 +100,11 @@ def draft(store: Store, protocol: Protocol, recipe: Recipe) -> Draft:
     )
     if not protocol.shows_explanation:
         items = tuple(replace(item, explanation=None) for item in items)
+    _check_repeats(protocol, assignments := assign(protocol, items))
     return Draft(
         protocol=protocol,
         items=items,
-        assignments=tuple(assign(protocol, items)),
+        assignments=tuple(assignments),
         population=len(found.items),
         left_out=found.left_out,
     )
@@ -144,8 +145,23 @@ def study_hash(protocol: Protocol, items: Sequence[Item], assignments: Sequence[
 def _check_name(what: str, name: str) -> None:
     if not name.strip() or name != name.strip():
         raise UsageError(f"the {what}'s name is {name!r}: expected some letters, without blanks at its ends")
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise UsageError(
+            f"the {what}'s name is {name!r}: it becomes part of file names",
+            "Leave out /, \\ and a leading dot.",
+        )
     if display_text(name, one_line=True) != name or cell_width(name) > MAX_NAME:
         raise UsageError(f"the {what}'s name {name[:80]!r} is not plain text of up to {MAX_NAME} characters")
+
+
+def _check_repeats(protocol: Protocol, assignments: Sequence[Assignment]) -> None:
+    for rater in protocol.raters:
+        again = sum(one.occurrence for one in assignments if one.rater == rater)
+        if again < protocol.repeats:
+            raise UsageError(
+                f"only {again} of {protocol.repeats} items can be shown to {rater} again",
+                f"Only the first half of a rater's items are. Ask for --repeats {again}, or for a larger sample.",
+            )
 
 
 def _too_small(protocol: Protocol, found: int, need: int, left_out: dict[str, int]) -> str:

@@ -117,7 +117,11 @@ def _short(report: Report) -> Section:
             )
             told_of.append(f"{alpha.title} {sentence(figure)}")
         lines.append(f"{one.criterion.name}: {'; '.join(told_of)}.")
-    if report.excluded:
+    if report.excluded and len(report.excluded) == len(report.progress):
+        lines = [
+            "Every rater was excluded by the frozen rule; the figures with them stand below, beside the main ones."
+        ]
+    elif report.excluded:
         lines.append(f"Excluded by the frozen rule: {_names(report.excluded)}.")
     return Section(title="In short", lines=tuple(lines))
 
