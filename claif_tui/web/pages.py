@@ -61,7 +61,7 @@ DOOR = _page(
 
 _TERMINAL = (
     '<div id="terminal" class="textual-terminal" data-session-websocket-url="{socket}" data-font-size="16"></div>'
-    '<div class="closed"><span>The session has ended. Every answer was kept as it was given.</span>'
+    '<div class="closed"><span>This window is not connected. Every answer was kept as it was given.</span>'
     '<button type="button">Go on</button></div>'
 )
 _FRONT_END = (
