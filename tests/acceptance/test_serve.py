@@ -318,6 +318,7 @@ def test_in_a_real_browser(serve: Callable[..., Served], tmp_path: Path) -> None
                     await asyncio.sleep(0.3)
             assert await page.evaluate("location.href") == f"{served.url}/"
             assert await page.evaluate("document.cookie") == ""
+            assert await page.evaluate("window.open('http://evil.example')") is None
             pictures = os.environ.get("CLAIF_TEST_PICTURES")
             if pictures:
                 await asyncio.to_thread((Path(pictures) / "serve.png").write_bytes, await page.picture())
