@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual import messages
+from textual import events, messages
 from textual.app import App
 from textual.drivers.web_driver import WebDriver
 
-from claif_tui.core.errors import BusyError, UsageError
+from claif_tui.core.errors import BusyError, ClaifError, StoreError, UsageError
+from claif_tui.core.text import display_text
 from claif_tui.ui.rating_app import RatingApp
 
 if TYPE_CHECKING:
@@ -41,6 +44,11 @@ class BrowserDriver(WebDriver):
                 break
         return len(data)
 
+    def start_application_mode(self) -> None:
+        """Begin, with the keyboard's attention: without it, as the base class begins, the footer shows old keys."""
+        super().start_application_mode()
+        self._app.call_later(self._app.post_message, events.AppFocus())
+
     def run_input_thread(self) -> None:
         """Read keys until there are no more: then the server has let go, or was killed."""
         super().run_input_thread()
@@ -64,9 +72,10 @@ def open_desk(told: dict[str, Any]) -> RaterDesk:
     from claif_tui.core.rating.session import RaterSession
     from claif_tui.core.store.store import Store
 
-    store = Store.open(Path(told["project"]))
     rater = told["rater"]
+    store = None
     try:
+        store = Store.open(Path(told["project"]))
         return RaterSession(
             store,
             told["study"],
@@ -75,17 +84,32 @@ def open_desk(told: dict[str, Any]) -> RaterDesk:
             who=told["who"],
             same_person=told["same_person"],
         )
-    except BusyError:
-        store.close()
-        raise BusyError(
+    except ClaifError as error:
+        if store is not None:
+            store.close()
+        _tell(f"{rater} cannot begin: {error.message}")
+        raise _in_other_words(error, rater) from None
+
+
+def _in_other_words(error: ClaifError, rater: str) -> ClaifError:
+    if isinstance(error, BusyError):
+        return BusyError(
             f"{rater} is rating already, elsewhere", "Leave there first, then load this page anew."
-        ) from None
-    except UsageError:
-        store.close()
-        raise UsageError(
+        )
+    if isinstance(error, UsageError):
+        return UsageError(
             f"{rater} has rated from another seat so far",
             "Two people must not share a name. If it was you, ask whoever runs the study to let you go on.",
-        ) from None
+        )
+    return StoreError("The study cannot be opened at this moment", "Tell whoever runs it; nothing is lost.")
+
+
+def _tell(text: str) -> None:
+    """Say something to whoever watches the server; textual keeps ``sys.stderr`` to itself."""
+    if sys.__stderr__ is not None:
+        with suppress(OSError):
+            sys.__stderr__.write(display_text(text, one_line=True) + "\n")
+            sys.__stderr__.flush()
 
 
 def main() -> int:
@@ -93,6 +117,8 @@ def main() -> int:
     told = json.loads(os.environ.pop("CLAIF_RATING"))
     app = RatingApp(partial(open_desk, told))
     app.run(mouse=False)
+    if app.left.fault is not None:
+        _tell(f"{told['rater']}'s session ended over a fault: {app.left.fault!r}")
     return app.return_code or 0
 
 

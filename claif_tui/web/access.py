@@ -16,6 +16,7 @@ from claif_tui.core.errors import UsageError
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WILDCARDS = frozenset({"0.0.0.0", "::"})
 _SEAT = re.compile(r"[0-9a-f]{16}")
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,8 @@ class Names:
 
 
 def _hostname(header: str) -> str | None:
-    try:
-        parts = urlsplit(f"//{header.lower()}")
-        _ = parts.port  # raises for what is no number
-    except ValueError:
-        return None
-    return parts.hostname if parts.netloc == header.lower() and "@" not in header else None
+    found = _HOST.fullmatch(header.lower())
+    return (found[1] or found[2]) if found else None
 
 
 def _parts(url: str) -> _Split:

@@ -6,8 +6,10 @@ from base64 import b64encode
 from hashlib import sha256
 
 # The secret stands behind the # of a link: browsers send that part to nobody, so no log on the way can hold it.
-# What it is traded for is a cookie; then the address is wiped.
+# What it is traded for is a cookie; then the address is wiped. And the terminal makes addresses in texts clickable,
+# which would lead a rater away: nothing opens.
 _ENTER = """
+window.open = () => null;
 async function enter() {
   const secret = location.hash.slice(1);
   if (!secret) return;
@@ -30,8 +32,6 @@ addEventListener("load", () => setTimeout(() => {
 """
 
 _STYLE = """
-@font-face { font-family: "Roboto Mono"; src: url("/static/roboto-mono.ttf"); font-weight: 100 700; }
-@font-face { font-family: "Roboto Mono"; font-style: italic; src: url("/static/roboto-mono-italic.ttf"); }
 html, body { margin: 0; height: 100%; background: #101418; color: #d8dee4;
   font: 16px/1.5 "Roboto Mono", ui-monospace, monospace; }
 main { max-width: 40em; margin: 0 auto; padding: 20vh 1em 0; }
@@ -41,6 +41,13 @@ main { max-width: 40em; margin: 0 auto; padding: 20vh 1em 0; }
 .-closed .closed { display: flex; position: fixed; inset: auto 0 0 0; z-index: 20; gap: 1em;
   align-items: center; justify-content: center; padding: 1em; background: #26313c; }
 button { font: inherit; padding: .3em 1em; }
+"""
+
+
+# Not for the door: who stands there gets no files.
+_FONTS = """
+@font-face { font-family: "Roboto Mono"; src: url("/static/roboto-mono.ttf"); font-weight: 100 700; }
+@font-face { font-family: "Roboto Mono"; font-style: italic; src: url("/static/roboto-mono-italic.ttf"); }
 """
 
 
@@ -61,10 +68,11 @@ DOOR = _page(
 
 _TERMINAL = (
     '<div id="terminal" class="textual-terminal" data-session-websocket-url="{socket}" data-font-size="16"></div>'
-    '<div class="closed"><span>The session has ended. Every answer was kept as it was given.</span>'
+    '<div class="closed"><span>This window is not connected. Every answer was kept as it was given.</span>'
     '<button type="button">Go on</button></div>'
 )
 _FRONT_END = (
+    f"<style>{_FONTS}</style>"
     '<link rel="preload" as="font" type="font/ttf" crossorigin href="/static/roboto-mono.ttf">'
     '<link rel="stylesheet" href="/static/xterm.css"><script src="/static/textual.js"></script>'
 )

@@ -228,6 +228,8 @@ class RatingServer:
         try:
             await child.start(_number(asked.get("width"), 80), _number(asked.get("height"), 24))
             await _hand_on(window, child)
+        except OSError as error:
+            self._say(f"{rater}'s session could not be kept up: {error.strerror or error}")
         finally:
             await asyncio.shield(child.stop())
             self._say(f"{rater} left.")
@@ -253,10 +255,8 @@ async def _hand_on(window: web.WebSocketResponse, child: Child) -> None:
                 await child.set_terminal_size(*within(width, height))
             case ["ping", str(mark)]:
                 await window.send_json(["pong", mark[:40]])
-            case ["focus"]:
-                await child.focus()
-            case ["blur"]:
-                await child.blur()
+            case ["focus"] | ["blur"]:
+                pass  # rating goes on where it was
             case _:
                 return
 

@@ -27,7 +27,10 @@ SMALLEST, LARGEST = (20, 5), (400, 150)
 """Columns and lines that a browser may ask for."""
 
 _ROOT = str(Path(__file__).resolve().parents[2])
-_PASSED_ON = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("CLAIF_TUI_HOME", "CLAIF_TUI_AUTHOR"),
+)
 _PASSED_ON_AS_WELL = ("LC_", "XDG_", "COVERAGE_")
 
 
@@ -86,7 +89,7 @@ class Child(AppService):
         passed = {
             name: value
             for name, value in os.environ.items()
-            if name in _PASSED_ON or name.startswith(_PASSED_ON_AS_WELL) or name.startswith("CLAIF_TUI_")
+            if name in _PASSED_ON or name.startswith(_PASSED_ON_AS_WELL)
         }
         given = super()._build_environment(columns, lines)
         driven = {name: given[name] for name in ("TEXTUAL_FPS", "TEXTUAL_COLOR_SYSTEM", "COLUMNS", "ROWS")}

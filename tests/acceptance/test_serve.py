@@ -12,15 +12,19 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from textual_serve.app_service import AppService
 
 from claif_tui.core.store.process import start_mark
 from claif_tui.core.store.store import Store
 from claif_tui.web.access import Names
+from claif_tui.web.server import STATIC
+from claif_tui.web.visitor import Child, Seat
 from tests import browser
 from tests.acceptance.support import until
 from tests.conftest import ROOT
@@ -204,7 +208,7 @@ def test_a_rater_rates_in_a_window_and_sees_nothing_that_unblinds(serve: Callabl
 
     async def rate() -> bytes:
         async with visitor(served, "R1") as rater, window(served, rater) as first:
-            await first.until("Guidelines")
+            await first.until("enter Go on")  # the footer is right before any key
             # The footer says which question takes keys: a key counts only for what is in sight.
             await first.press_until("\r", "1-5 Answer")
             # No palette, no other screen: keys of the app mean nothing here.
@@ -216,7 +220,13 @@ def test_a_rater_rates_in_a_window_and_sees_nothing_that_unblinds(serve: Callabl
             await asyncio.to_thread(until, lambda: len(served.answers("R1")) == 2, "the second answer")
             async with visitor(served, "R2") as other, window(served, other) as second:
                 await second.until("Too many people are rating")
-            return first.frames
+            async with window(served, rater) as second:
+                await second.until("You are rating in another window already")
+        # The place is free again; but the same link in another browser is somebody else.
+        async with visitor(served, "R1") as other, window(served, other) as second:
+            await second.until("R1 has rated from another seat so far")
+            assert "browser:" not in second.text()
+        return first.frames
 
     frames = asyncio.run(rate())
     answers = served.answers("R1")
@@ -225,9 +235,16 @@ def test_a_rater_rates_in_a_window_and_sees_nothing_that_unblinds(serve: Callabl
     for mark in HIDDEN:
         assert mark not in frames
     assert b"R2" not in frames
+    secrets = [link.partition("#")[2].encode() for link in served.links.values()]
+    kept = [path.read_bytes() for path in served.folder.rglob("*") if path.is_file()]
+    assert kept and not [secret for secret in secrets for content in kept if secret in content]
 
 
-def test_children_end_with_a_server_that_is_killed(serve: Callable[..., Served]) -> None:
+def test_children_end_with_a_server_that_is_killed(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "SECRET-OF-OURS")
+    monkeypatch.setenv("CLAIF_TUI_OTHER_KEY", "SECRET-OF-OURS")
     served = serve()
 
     async def come() -> list[int]:
@@ -243,6 +260,37 @@ def test_children_end_with_a_server_that_is_killed(serve: Callable[..., Served])
     until(lambda: not any(start_mark(pid) for pid in gone), "the end of the child")
 
 
+def test_what_is_replaced_of_textual_serve_is_still_there() -> None:
+    """Its files and private methods are pinned, and a rise of the pin that moves them must not pass unseen."""
+    ours = {name for name in vars(Child) if not name.startswith("__")} - {"_seat"}
+    assert ours == {"_open_app_process", "_build_environment", "run", "on_data", "on_meta", "on_packed", "stop"}
+    assert not [name for name in ours if not hasattr(AppService, name)]
+    front_end = files("textual_serve") / "static"
+    assert all((front_end / place).is_file() for place, _ in STATIC.values())
+    script = (front_end / "js/textual.js").read_text("utf-8")
+    for needed in (
+        "sessionWebsocketUrl",
+        ".textual-terminal",
+        "-first-byte",
+        "-closed",
+        "xterm-helper-textarea",
+    ):
+        assert needed in script
+
+    async def nothing(_: bytes = b"") -> None:
+        raise AssertionError("an opened link or a delivered file came through")
+
+    async def deliver() -> None:
+        seat = Seat(project=Path(), study="s", rater="R1", who="browser:x")
+        child = Child(seat, write=nothing, close=nothing)
+        await child.on_meta(b'{"type": "open_url", "url": "http://evil.example", "new_tab": true}')
+        start = {"type": "deliver_file_start", "key": "k", "path": "x", "open_method": "download"}
+        await child.on_meta(json.dumps({**start, "mime_type": "", "encoding": ""}).encode())
+        await child.on_packed(b"whatever")
+
+    asyncio.run(deliver())
+
+
 def children_of(pid: int) -> list[int]:
     """The live child processes of a process; on Linux."""
     if not Path("/proc/self/task").is_dir():
@@ -250,7 +298,7 @@ def children_of(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     environment = [Path(f"/proc/{child}/environ").read_bytes() for child in found]
     assert all(b"CLAIF_RATING" in one for one in environment)
-    assert not any(os.environb.get(b"OPENAI_API_KEY", b"OPENAI_API_KEY") in one for one in environment)
+    assert not any(b"SECRET-OF-OURS" in one for one in environment)
     return [int(child) for child in found]
 
 
@@ -270,6 +318,7 @@ def test_in_a_real_browser(serve: Callable[..., Served], tmp_path: Path) -> None
                     await asyncio.sleep(0.3)
             assert await page.evaluate("location.href") == f"{served.url}/"
             assert await page.evaluate("document.cookie") == ""
+            assert await page.evaluate("window.open('http://evil.example')") is None
             pictures = os.environ.get("CLAIF_TEST_PICTURES")
             if pictures:
                 await asyncio.to_thread((Path(pictures) / "serve.png").write_bytes, await page.picture())
@@ -296,6 +345,7 @@ async def drawn(page: browser.Browser) -> None:
         ("evil.example", False),
         ("127.0.0.1.evil.example:8765", False),
         ("user@127.0.0.1", False),
+        ("[::1]evil.example", False),
         ("127.0.0.1:x", False),
         ("", False),
         (None, False),
