@@ -78,12 +78,8 @@ def test_what_was_changed_or_is_foreign_is_found(studied: Path, tmp_path: Path, 
 def test_nothing_that_unblinds_leaves(tmp_path: Path, cli: Cli) -> None:
     folder = tmp_path / "blind"
     make_project(folder, 60).close()
-    assert (
-        cli(
-            "rate", "new", "-P", folder, "--preset", "rigorous", "--sample", 10, "--gold", 0, "--repeats", 2, "--name", "s"
-        ).code
-        == 0
-    )
+    small = ("--preset", "rigorous", "--sample", 10, "--gold", 0, "--repeats", 2, "--name", "s")
+    assert cli("rate", "new", "-P", folder, *small).code == 0
     with closing(sqlite3.connect(folder / "claif.db")) as conn, conn:
         conn.execute(
             "UPDATE study_items SET score = 0.7654321, rate = 0.7654321, explanation = 'CANARY', system = 'CANARY',"
