@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 from collections import Counter
@@ -287,8 +288,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}",
-            "--port 0 takes any free port.",
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno) if error.errno else error}",
+            "--host is an address of this machine; --port 0 takes any free port.",
         ) from None
 
 
