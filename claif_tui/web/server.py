@@ -288,9 +288,16 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise UsageError(
-            f"cannot listen on {host} port {port}: {os.strerror(error.errno) if error.errno else error}",
+            f"cannot listen on {host} port {port}: {_why(error)}",
             "--host is an address of this machine; --port 0 takes any free port.",
         ) from None
+
+
+def _why(error: OSError) -> str:
+    """Return the reason without Python's remarks; a name that is not known has its own numbers."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _number(text: str | None, default: int) -> int:
