@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
 import socket
 from collections import Counter
@@ -287,17 +286,11 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (while")[0]  # Python says again where
         raise UsageError(
-            f"cannot listen on {host} port {port}: {_why(error)}",
+            f"cannot listen on {host} port {port}: {why}",
             "--host is an address of this machine; --port 0 takes any free port.",
         ) from None
-
-
-def _why(error: OSError) -> str:
-    """Return the reason without Python's remarks; a name that is not known has its own numbers."""
-    if isinstance(error, socket.gaierror) or not error.errno:
-        return error.strerror or str(error)
-    return os.strerror(error.errno)
 
 
 def _number(text: str | None, default: int) -> int:
