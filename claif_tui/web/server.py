@@ -119,13 +119,17 @@ class RatingServer:
         try:
             why = self._refusal(request)
             if why is not None:
-                self._refused[why] += 1
-                if self._refused[why] == 1:
-                    self._say(f"Refused a request {why}.")
+                self._count(why)
                 return web.Response(status=403, text="Not allowed.\n")
             return await handler(request)
         except web.HTTPException as error:
             return web.Response(status=error.status, text=f"{error.reason}.\n")
+
+    def _count(self, why: str) -> None:
+        """Count a refusal; the first of its kind is told of at once."""
+        self._refused[why] += 1
+        if self._refused[why] == 1:
+            self._say(f"Refused a request {why}.")
 
     def _refusal(self, request: web.Request) -> str | None:
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
@@ -161,8 +165,7 @@ class RatingServer:
         """Trade a link's secret for a cookie. It is taken from the body alone."""
         rater = self._links.redeem((await request.read()).decode("utf-8", "replace"))
         if rater is None:
-            why = "with a secret that is in no link"
-            self._refused[why] += 1
+            self._count("with a secret that is in no link")
             return web.Response(status=403, text="Not allowed.\n")
         response = web.Response(status=204)
         for name, value, age in (

@@ -200,6 +200,7 @@ def test_who_has_no_link_or_comes_from_elsewhere_gets_nothing(serve: Callable[..
     for link in served.links.values():
         assert link.partition("#")[2] not in err
     assert "Traceback" not in out + err
+    assert "Refused a request with a secret that is in no link" in err
     assert not any(path.name.endswith(".log") for path in served.folder.rglob("*"))
 
 

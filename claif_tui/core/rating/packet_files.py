@@ -150,7 +150,10 @@ def read_packet(path: Path) -> Packet:
         if head.get("format") != FORMAT:
             raise ValueError
     except (ValueError, IndexError, RecursionError):
-        raise InputError(f"{path}: is no whole packet", "Cut off or edited? Ask for the file again.") from None
+        raise InputError(
+            f"{path}: is no whole packet",
+            "Cut off or edited? Ask for the file again. A sheet is read by: claif-tui rate import",
+        ) from None
     if head.get("v") != _VERSION:
         raise InputError(f"{path}: is a packet of another version", "Update claif-tui.")
     line = 1
