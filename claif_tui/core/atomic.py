@@ -1,10 +1,11 @@
-"""Writing a file whole or not at all. What goes in is the caller's; ``OSError`` passes through untranslated."""
+"""Writing files and folders whole or not at all. What goes in is the caller's; ``OSError`` passes untranslated."""
 
 from __future__ import annotations
 
 import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,30 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
             staged.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def replacing_folder(place: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``place`` that takes its place when the block ends well, and vanishes otherwise.
+
+    What was there goes when the new one stands, and comes back if that cannot be.
+    """
+    staged = place.with_name(f".{place.name}.{secrets.token_hex(6)}.part")
+    old = place.with_name(f".{place.name}.{secrets.token_hex(6)}.old")
+    staged.mkdir(parents=True)
+    try:
+        yield staged
+        if place.exists():
+            place.rename(old)
+        try:
+            staged.rename(place)
+        except OSError:
+            if old.exists():
+                old.rename(place)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from claif_tui.core import publish_dataset, publish_model, runs
+from claif_tui.core.atomic import replacing_folder
 from claif_tui.core.data_fetch import disk_error
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.publish_text import edited, repo_name
@@ -152,29 +152,15 @@ def _put(
     kind: RepoType, source: str, place: Path, fill: Callable[[Path], list[str]], notes: list[str]
 ) -> Prepared:
     """Fill a folder beside its place and rename it into it; a card that was edited by hand is carried over."""
-    staged = place.with_name(f".{place.name}.{secrets.token_hex(6)}.part")
-    old = place.with_name(f".{place.name}.{secrets.token_hex(6)}.old")
     keeps = edited(place / CARD)
     try:
-        staged.mkdir(parents=True)
-        try:
+        with replacing_folder(place) as staged:
             notes += fill(staged)
             if keeps:
                 shutil.copyfile(place / CARD, staged / CARD)
                 notes.append(f"{place / CARD} was edited by hand and is kept; delete it to have a new one")
             files = _files(staged)
             _refuse_others(place, {name for name, _ in files})
-            if place.exists():
-                place.rename(old)
-            try:
-                staged.rename(place)
-            except OSError:
-                if old.exists():
-                    old.rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
     except OSError as error:
         raise disk_error(place, error) from error
     return Prepared(type=kind, source=source, path=place, files=files, card_kept=keeps)

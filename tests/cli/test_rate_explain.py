@@ -116,12 +116,14 @@ def test_rated_items_keep_what_they_had_and_later_explanations_are_a_deviation(
 
 
 def test_a_kill_loses_nothing_and_repeats_only_what_was_in_flight(folder: Path, llm_server: Factory) -> None:
-    server = llm_server(options={"latency": 0.15})
+    server = llm_server(options={"latency": 0.3})
     command = words(folder, server, "--yes", "--concurrency", 1, "--json")
     process = child(*command)
-    while len(server.log()) < 3:
-        assert process.poll() is None
-    process.kill()
+    with Store.open(folder) as store:
+        # Killed while one is asked and all before it are on disk: then one request is in flight, no more.
+        while (asked := len(server.log())) < 3 or _answered(store) != asked - 1:
+            assert process.poll() is None
+        process.kill()
     process.communicate()
     done = finish(child(*command))
     assert done.code == 0, done.err
@@ -129,6 +131,12 @@ def test_a_kill_loses_nothing_and_repeats_only_what_was_in_flight(folder: Path, 
         assert all(item.explanation for item in store.studies.items(1))
     prompts = [line["prompt"] for line in server.log()]
     assert len(set(prompts)) == COUNT and len(prompts) <= COUNT + 1
+
+
+def _answered(store: Store) -> int:
+    with store.read() as conn:
+        found: tuple[int] = conn.execute("SELECT count(*) FROM calls WHERE state = 'answered'").fetchone()
+    return found[0]
 
 
 @pytest.mark.parametrize(

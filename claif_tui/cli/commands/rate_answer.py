@@ -83,7 +83,7 @@ def _read(answers: tuple[str, ...], criteria: tuple[Criterion, ...]) -> dict[str
             raise UsageError(f"{answer!r} is no answer", f"Expected {'=… or '.join(sorted(scales))}=…")
         scale = scales[name]
         try:
-            given[name] = _WORDS.get(value.lower()) if value.lower() in _WORDS else float(value)  # type: ignore[assignment]
+            given[name] = _WORDS[value.lower()] if value.lower() in _WORDS else float(value)
         except ValueError:
             raise UsageError(f"{answer!r}: {value!r} is no answer", f"Expected {ALLOWED[scale]}.") from None
     return given

@@ -14,7 +14,7 @@ from claif_tui.cli.shared import json_option, open_project, project_option
 
 if TYPE_CHECKING:
     from claif_tui.core.rating.freezing import Draft
-    from claif_tui.core.rating.models import Protocol, StudyData
+    from claif_tui.core.rating.models import Protocol
     from claif_tui.core.store.store import Store
 
 _COUNT = click.IntRange(0)
@@ -213,11 +213,3 @@ def _quoted(name: str) -> str:
     import shlex
 
     return shlex.quote(name)
-
-
-def tell_progress(data: StudyData) -> str:
-    """Return in one line how far a study is."""
-    from claif_tui.core.rating.progress import progress
-
-    each = progress(data)
-    return f"{sum(p.done for p in each):,} of {sum(p.total for p in each):,} rated"

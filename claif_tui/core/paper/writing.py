@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from claif_tui import __version__
 from claif_tui.core import publish_text
+from claif_tui.core.atomic import replacing_folder
 from claif_tui.core.data_fetch import disk_error
 from claif_tui.core.errors import UsageError
 from claif_tui.core.models import NANO
@@ -279,23 +278,9 @@ def _ours(path: Path) -> bool:
 
 def _put(place: Path, texts: Mapping[str, str]) -> None:
     """Fill a folder beside its place, then give it its name; what was there goes when the new one stands."""
-    staged = place.with_name(f".{place.name}.{secrets.token_hex(6)}.part")
-    old = place.with_name(f".{place.name}.{secrets.token_hex(6)}.old")
     try:
-        staged.mkdir(parents=True)
-        try:
+        with replacing_folder(place) as staged:
             for name, text in texts.items():
                 (staged / name).write_bytes(text.encode("utf-8", "backslashreplace"))
-            if place.exists():
-                place.rename(old)
-            try:
-                staged.rename(place)
-            except OSError:
-                if old.exists():
-                    old.rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
     except OSError as error:
         raise disk_error(place, error) from error

@@ -213,14 +213,7 @@ class RatingsRepo:
                 "UPDATE rating_sessions SET ended = heartbeat WHERE study_id = ? AND rater = ? AND ended IS NULL",
                 (study_id, rater),
             )
-            seats = {
-                row[0]
-                for row in conn.execute(
-                    "SELECT DISTINCT s.who FROM rating_sessions s JOIN ratings r ON r.session_id = s.id"
-                    " WHERE s.study_id = ? AND s.rater = ?",
-                    (study_id, rater),
-                )
-            }
+            seats = seats_of(conn, study_id, rater)
             if seats and who not in seats:
                 if not same_person:
                     raise SeatError(
@@ -259,6 +252,16 @@ class RatingsRepo:
                 "UPDATE rating_sessions SET ended = ? WHERE id = ? AND ended IS NULL", (now(), session)
             )
         )
+
+
+def seats_of(conn: sqlite3.Connection, study_id: int, rater: str) -> set[str]:
+    """Return from where a rater's answers came so far."""
+    rows = conn.execute(
+        "SELECT DISTINCT s.who FROM rating_sessions s JOIN ratings r ON r.session_id = s.id"
+        " WHERE s.study_id = ? AND s.rater = ?",
+        (study_id, rater),
+    )
+    return {row[0] for row in rows}
 
 
 def _shown(conn: sqlite3.Connection, row: Sequence[object]) -> Shown:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from claif_tui.core.errors import UsageError
 from claif_tui.core.rating.models import AnswerSource
 from claif_tui.core.store.connection import now
+from claif_tui.core.store.ratings import seats_of
 from claif_tui.core.store.studies import add_event
 
 if TYPE_CHECKING:
@@ -187,14 +188,7 @@ class ReturnedRepo:
 
     def _check_seats(self, conn: sqlite3.Connection, batch: Batch, same_person: bool) -> None:
         """Two people must not share a name: the rule of ``RatingsRepo.open_session``, for what comes in a file."""
-        known = {
-            row[0]
-            for row in conn.execute(
-                "SELECT DISTINCT s.who FROM rating_sessions s JOIN ratings r ON r.session_id = s.id"
-                " WHERE s.study_id = ? AND s.rater = ?",
-                (batch.study_id, batch.rater),
-            )
-        }
+        known = seats_of(conn, batch.study_id, batch.rater)
         seats = sorted({cell.who for cell in batch.cells if cell.who})
         strange = [who for who in seats if who not in (known or seats[:1])]
         if not strange:
