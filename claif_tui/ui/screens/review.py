@@ -176,6 +176,8 @@ list, after asking. x exports.
         queue, precision = self.queue, self.precision
         self.seen = await self.shell.db(lambda store: glance(store, queue, precision))
         self.frame()
+        if not self.rows.count:
+            self.show_card()  # an empty list says why, and why depends on the figures
 
     async def _refresh_visible(self) -> None:
         """Read what is in sight again: another process may have decided on it."""
