@@ -329,8 +329,10 @@ def _show_pair(lineage: Lineage) -> None:
         rows.append(("from", lineage.source.path))
     rows += _call_rows("asked", lineage.generate_call)
     rows += _call_rows("negative by", lineage.negative_call)
+    of_negatives = {entry.negative_key for entry in lineage.scores}
     for call in lineage.score_calls:
-        rows += _call_rows("explained by" if call.stage == "explain" else "scored by", call)
+        name = "negative scored by" if call.key in of_negatives else "scored by"
+        rows += _call_rows("explained by" if call.stage == "explain" else name, call)
     for decision in lineage.decisions:
         rows.append(("decision", f"{decision.at[:19]} {decision.author}: {describe(decision)}"))
     if pair.recipe_id:
