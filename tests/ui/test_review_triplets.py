@@ -13,8 +13,10 @@ from claif_tui.core.models import Counts
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.review import ReviewScreen
+from tests.llm_fixtures import Factory
 from tests.ui.conftest import AppPilot, idle, screen_text, until
 from tests.ui.made_pairs import make_triplets
+from tests.ui.test_generate import aim
 from tests.ui.test_review import SMALL, WIDE, card_id, on_disk, pair_on_disk, review
 from tests.ui.test_review_narrow import ask
 
@@ -155,3 +157,22 @@ async def test_a_format_for_two_sentences_refuses_triplets_and_says_what_to_do(t
         await until(pilot, lambda: "has three sentences" in screen_text(pilot.app), "the error")
         assert "jsonl, csv or parquet" in screen_text(pilot.app)
     assert not list((triplets / "exports").glob("*dino*"))
+
+
+async def test_a_rescore_says_what_the_recipe_does_not_ask_about(triplets: Path, llm_server: Factory) -> None:
+    server = llm_server()
+    aim(triplets, server)
+    with Store.open(triplets) as store:
+        store.decisions.edit(1, "a man is quiet .", negative="a man is playing the drums .")
+    async with ClaifApp(triplets).run_test(size=SMALL, notifications=True) as pilot:
+        screen = await review(pilot)
+        await pilot.press("end", "s")
+        await until(
+            pilot, lambda: screen.card.pair is not None and not screen.card.pair.text_stale, "the score"
+        )
+        await idle(pilot)
+        assert "negative's score." in screen_text(pilot.app), (
+            "claif asks about the positive alone, and that is said"
+        )
+        assert pair_on_disk(triplets, 1).negative_stale
+    assert "a man is quiet ." in server.log()[-1]["prompt"]

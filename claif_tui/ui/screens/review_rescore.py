@@ -57,8 +57,8 @@ class RescoreJob(Job):
         self._scoring.stop()
 
 
-def _prepare(store: Store, pair_id: int) -> tuple[Recipe, Endpoint, int | None, str]:
-    """Read recipe, endpoint, cap and the score prompt's name; ``ClaifError`` where the recipe's system asks nothing."""
+def _prepare(store: Store, ids: Sequence[int]) -> tuple[Recipe, Endpoint, str]:
+    """Read recipe and endpoint, and what to say of hard negatives; ``ClaifError`` where nothing would be asked."""
     from claif_tui.core.errors import RecipeError, UsageError
     from claif_tui.core.systems.registry import system_of
     from claif_tui.ui.endpoints import endpoint_of
@@ -67,14 +67,17 @@ def _prepare(store: Store, pair_id: int) -> tuple[Recipe, Endpoint, int | None, 
     found = read_recipe(store, path=store.folder / "recipe.toml")
     if found.recipe is None:
         raise RecipeError(found.problem)
-    for pair in store.pairs.many([pair_id]):
-        if not system_of(found.recipe).score_asks(found.recipe, pair.text_a, pair.text_b, pair.hard_negative):
+    recipe, system, left = found.recipe, system_of(found.recipe), ""
+    for pair in store.pairs.many(ids):
+        asks = system.score_asks(recipe, pair.text_a, pair.text_b, pair.hard_negative)
+        if not asks:
             raise UsageError(
-                f"{found.recipe.system} asks no model for scores of such pairs",
+                f"{recipe.system} asks no model for a score of pair {pair.id:,}",
                 "Set one by hand with =, or choose a recipe that scores on screen 3.",
             )
-    endpoint = endpoint_of(found.recipe, store)
-    return found.recipe, endpoint, endpoint.cap_nano, found.recipe.score_prompt
+        if len(asks) == 1 and pair.negative_stale:
+            left = f" {recipe.system} asks about positives alone: = sets a hard negative's score."
+    return recipe, endpoint_of(recipe, store), left
 
 
 async def rescore(screen: ReviewScreen) -> None:
@@ -96,18 +99,19 @@ async def _start(screen: ReviewScreen, store: Store, ids: Sequence[int]) -> bool
     from claif_tui.ui.endpoints import open_desk
 
     shell = screen.shell
-    recipe, endpoint, cap, prompt = await shell.db(partial(_prepare, pair_id=ids[0]))
+    recipe, endpoint, left = await shell.db(partial(_prepare, ids=ids))
     if not endpoint.free and (len(ids) > 1 or endpoint.name not in screen.agreed):
         what = "This pair is" if len(ids) == 1 else f"{len(ids):,} pairs are"
-        question = f"{what} scored again with the prompt {prompt} by {endpoint.name}. This may cost money."
+        question = f"{what} scored again with the prompt {recipe.score_prompt} by {endpoint.name}. This may cost money."
         later = (
             "Single pairs are then rescored without asking until the app is closed." if len(ids) == 1 else ""
         )
         if not await shell.push_screen_wait(ConfirmModal("Rescore", question, yes="Rescore", detail=later)):
             return False
         screen.agreed.add(endpoint.name)
-    desk = await shell.background(partial(open_desk, store, recipe, endpoint, cap))
+    desk = await shell.background(partial(open_desk, store, recipe, endpoint, endpoint.cap_nano))
     scoring = Scoring(store, recipe, desk, list(ids), kind="rescore", again=True)
     shell.jobs.start(RescoreJob(scoring, screen.scored))
-    shell.say(f"Asking {endpoint.name} for {'a new score' if len(ids) == 1 else f'{len(ids):,} new scores'} …")
+    what = "a new score" if len(ids) == 1 else f"{len(ids):,} new scores"
+    shell.say(f"Asking {endpoint.name} for {what} …{left}")
     return True
