@@ -42,10 +42,13 @@ class Standing(NamedTuple):
 
 
 def standings(pair: Pair, options: PostOptions) -> Iterator[Standing]:
-    """Yield what stands for ``pair``: itself, itself with its roles swapped, or its two halves."""
+    """Yield what stands for ``pair``: itself, itself with its roles swapped, or its two halves.
+
+    A triplet that is not wanted at all, by its status or system, is not taken apart.
+    """
     if pair.hard_negative is None:
         yield Standing(pair, pair)
-    elif options.split_triplets:
+    elif options.split_triplets and _unwanted(pair, options) is None:
         yield Standing(_positive(pair), pair, side="positive")
         yield Standing(_negative(pair, pair.hard_negative), pair, side="negative")
     elif options.curation is not None and options.curation.swap and _is_reversed(pair):
@@ -56,10 +59,8 @@ def standings(pair: Pair, options: PostOptions) -> Iterator[Standing]:
 
 def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
     """Return the first rule that drops the pair whatever the others are; None if none does."""
-    if options.statuses is not None and pair.status not in options.statuses:
-        return "status"
-    if options.system is not None and not SYSTEMS[options.system].takes(pair):
-        return "system"
+    if unwanted := _unwanted(pair, options):
+        return unwanted
     texts = [pair.text_a, pair.text_b]
     if pair.hard_negative is not None:
         texts.append(pair.hard_negative)
@@ -102,6 +103,14 @@ def pair_id(pair: Pair) -> str:
 def digest(*parts: str) -> bytes:
     """Return 16 bytes over the parts; stored texts hold no NUL, so the joint cannot be forged."""
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _unwanted(pair: Pair, options: PostOptions) -> Rule | None:
+    if options.statuses is not None and pair.status not in options.statuses:
+        return "status"
+    if options.system is not None and not SYSTEMS[options.system].takes(pair):
+        return "system"
+    return None
 
 
 def _lacks_scores(pair: Pair, options: PostOptions) -> bool:
