@@ -47,13 +47,15 @@ class Task:
     """What is wanted, for providers that do not read prompts (the offline model).
 
     fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``,
-    ``reason_first`` if the number belongs at the end of the answer.
+    ``reason_first`` if the number belongs at the end of the answer; sentences: ``text`` holds topics, one a line, and
+    ``count`` sentences are wanted.
     """
 
-    op: Literal["fill", "paraphrase", "score", "free"]
+    op: Literal["fill", "paraphrase", "score", "sentences", "free"]
     text: str
     other: str = ""
     reason_first: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
