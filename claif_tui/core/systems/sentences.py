@@ -73,9 +73,7 @@ def wish(recipe: Recipe, material: Material, index: int) -> Wish:
     [genre] = drawn(material.genres, 1, f"{about}|genre")
     topics = drawn(material.topics, recipe.scratch_topics, f"{about}|topics")
     count = recipe.scratch_per_request
-    text = fill_in(
-        "sentences", recipe.scratch_prompt, genre=genre, topics=", ".join(topics), count=str(count)
-    )
+    text = fill_in("sentences", recipe.scratch_prompt, genre=genre, topics=", ".join(topics), count=str(count))
     # No system line: the recipe's asks for one sentence.
     ask = make_ask(
         recipe,
