@@ -9,9 +9,12 @@ from claif_tui.core.systems.base import System
 from claif_tui.core.systems.claif import Claif
 from claif_tui.core.systems.multicsr import MultiCsr
 from claif_tui.core.systems.nli import ClaifScaled, Clhaif
+from claif_tui.core.systems.syncse import SynCSE
 
 _ALL: tuple[System, ...] = (
     Claif(),
+    SynCSE(),
+    SynCSE(name="syncse-scratch"),
     MultiCsr(),
     Clhaif(),
     ClaifScaled(),
