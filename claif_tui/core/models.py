@@ -9,7 +9,7 @@ Status = Literal["pending", "accepted", "rejected"]
 Split = Literal["train", "dev", "test"]
 Kind = Literal["llm", "human", "zero", "nli"]
 Stage = Literal["generate", "score", "explain", "probe", "embed"]
-AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal"]
+AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal", "off_label"]
 Scale = Literal["0-1", "0-5"]
 
 STATUSES: tuple[Status, ...] = ("pending", "accepted", "rejected")

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import System
 from claif_tui.core.systems.claif import Claif
+from claif_tui.core.systems.dino import Dino
 
-SYSTEMS: Mapping[str, System] = {system.name: system for system in (Claif(),)}
+SYSTEMS: Mapping[str, System] = {system.name: system for system in (Claif(), Dino())}
 
 
 def system_of(recipe: Recipe) -> System:
