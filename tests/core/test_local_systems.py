@@ -1,12 +1,11 @@
 """Dino and MultiCSR on a real decoder: from a recipe, through the run and the child process, to stored rows.
 
-What the stored answers are compared with is the same child, asked with the same number for every token but another rule.
+What the stored answers are compared with: the same child, asked with the same number for every token but another rule.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,15 +32,14 @@ from claif_tui.core.recipes import Recipe, preset_recipe
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import base
-from claif_tui.core.systems.registry import system_of
 from tests.core.test_pipeline import fill
 from tests.engine import language_models
 from tests.engine.language_models import SAME, SENTENCES, TOPIC
 
 pytestmark = [pytest.mark.xdist_group("local-lm"), pytest.mark.asyncio(loop_scope="module")]
 FREE = Price(input_usd_per_m=0.0, output_usd_per_m=0.0, as_of="2026-01-01")
-SEEDS = SENTENCES[:4]
-OTHER = "How similar: {sentence}\nAnswer: \""
+SEEDS = SENTENCES[:3]
+OTHER = 'How similar: {sentence}\nAnswer: "'
 
 
 class Shared(LocalClient):
@@ -63,7 +61,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shar
 
 
 def on_local(preset: str, **changes: object) -> Recipe:
-    own = {"profile": "local", "model": "gpt2", "api": "completions", "max_tokens": 24}
+    own = {"profile": "local", "model": "gpt2", "api": "completions", "max_tokens": 16}
     return replace(preset_recipe(preset), **own, **changes)  # type: ignore[arg-type]
 
 
@@ -78,6 +76,8 @@ MULTICSR = on_local(
     multicsr_entailment=f'{SAME}: {{sentence}}\nAnswer: "',
     multicsr_contradiction=f'{TOPIC}: {{sentence}}\nAnswer: "',
     multicsr_score="How similar: {sentence1} | {sentence2} is",
+    omega=0.9,
+    plausibility=0.0,
 )
 
 
@@ -162,16 +162,16 @@ async def test_dino_local_debiases_by_every_counter_instruction_and_is_plain_sam
         against = tuple((("user", OTHER.format(sentence=SEEDS[0])),) for _ in sampling.rule.against)
         return replace(sampling, rule=replace(sampling.rule, against=against))
 
-    def last_alone(sampling: Sampling) -> Sampling:
-        """Of the two counter-prompts of label 0, the first left out."""
+    def first_alone(sampling: Sampling) -> Sampling:
+        """Of the two counter-prompts of label 0, the second left out."""
         if not isinstance(sampling.rule, Debias):
             return sampling
-        return replace(sampling, rule=replace(sampling.rule, against=sampling.rule.against[-1:]))
+        return replace(sampling, rule=replace(sampling.rule, against=sampling.rule.against[:1]))
 
     elsewhere = await again(client, DINO, done, others)
     assert elsewhere != done.answers, "which counter-prompts there are makes no difference"
     assert elsewhere != plain
-    assert await again(client, DINO, done, last_alone) != done.answers, "a counter-prompt of label 0 is ignored"
+    assert await again(client, DINO, done, first_alone) != done.answers, "the second counter-prompt is ignored"
 
     idle = replace(DINO, dino_decay=0.0)
     off = await run(tmp_path / "idle", idle, client)
@@ -197,7 +197,9 @@ async def test_multicsr_local_decodes_against_the_opposite_and_is_plain_at_0(
 
     def others(sampling: Sampling) -> Sampling:
         assert isinstance(sampling.rule, Contrast)
-        return replace(sampling, rule=replace(sampling.rule, against=(("user", OTHER.format(sentence=SEEDS[0])),)))
+        return replace(
+            sampling, rule=replace(sampling.rule, against=(("user", OTHER.format(sentence=SEEDS[0])),))
+        )
 
     elsewhere = await again(client, MULTICSR, done, others)
     assert elsewhere != done.answers, "which opposite there is makes no difference"
