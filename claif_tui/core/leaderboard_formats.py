@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from claif_tui.core.export import neutral_cell
 from claif_tui.core.leaderboard import Board, Difference, Entry
 from claif_tui.core.text import display_text
-from engine.tasks import TASKS
+from engine.tasks import EVERY
 
-SHORT = {"STSBenchmark": "STS-B", "SICKRelatedness": "SICK-R", "SST2": "SST-2"}
+SHORT = {"rerank": "MAP", "STSBenchmark": "STS-B", "SICKRelatedness": "SICK-R", "SST2": "SST-2"}
 TITLES = {
     "sts": "STS, Spearman x100",
     "transfer": "Transfer, accuracy x100 (logistic regression on frozen vectors)",
+    "rerank": "Reranking, MAP x100 (no paper's rows: the queries are one's own)",
 }
 OURS = ">"
 UNKNOWN = "?"
@@ -111,7 +112,7 @@ def csv_text(boards: Sequence[Board]) -> str:
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    tasks = [task for task in TASKS if any(task in board.tasks for board in boards)]
+    tasks = [task for task in EVERY if any(task in board.tasks for board in boards)]
     facts = ["kind", "ours", "id", "system", "backbone", "supervision", "scorer"]
     writer.writerow([*facts, *tasks, "average", "difference", "against", "reason", "source", "notes"])
     for board in boards:

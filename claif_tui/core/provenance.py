@@ -41,6 +41,7 @@ _SUPERVISION = {
     "dino": "ai",
     "clhaif": "human+ai",
     "clhaif-prompt": "human+ai",
+    "sbert": "human",
     "simcse-unsup-bert": "none",
     "simcse-unsup-roberta": "none",
     "simcse-sup": "human",

@@ -9,13 +9,13 @@ from functools import cache
 from typing import Literal
 
 from claif_tui.core.paths import asset
-from engine.tasks import STS, TRANSFER
+from engine.tasks import RERANK, STS, TRANSFER
 
-Kind = Literal["sts", "transfer"]
+Kind = Literal["sts", "transfer", "rerank"]
 Scorer = Literal["bi-encoder", "cross-encoder"]
 """How a pair becomes a similarity: cosine of two vectors, or both sentences in one input."""
 
-TASKS: Mapping[Kind, tuple[str, ...]] = {"sts": STS, "transfer": TRANSFER}
+TASKS: Mapping[Kind, tuple[str, ...]] = {"sts": STS, "transfer": TRANSFER, "rerank": (RERANK,)}
 SUPERVISION: Mapping[str, str] = {
     "none": "text without labels",
     "ai": "an LLM's texts or scores",
@@ -50,7 +50,7 @@ class Row:
 
 @cache
 def reference_rows(kind: Kind) -> tuple[Row, ...]:
-    """Return the papers' rows with STS or transfer figures, table by table."""
+    """Return the papers' rows of a kind, table by table; of reranking there are none."""
     found: list[Row] = []
     for file in sorted(asset("reference").glob("*.json")):
         table = json.loads(file.read_text("utf-8"))

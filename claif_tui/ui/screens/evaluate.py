@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 """How often results that another process keeps are looked for: they are files, not rows of the database."""
-TITLES = {"sts": "STS · Spearman ×100", "transfer": "Transfer · accuracy ×100"}
+TITLES = {
+    "sts": "STS · Spearman ×100",
+    "transfer": "Transfer · accuracy ×100",
+    "rerank": "Reranking · MAP ×100",
+}
 
 
 class EvaluateScreen(ClaifScreen):
@@ -74,7 +78,9 @@ class EvaluateScreen(ClaifScreen):
         Binding(
             "b", "backbone", "Backbone", id="evaluate.backbone", tooltip="Only rows of one backbone, or all"
         ),
-        Binding("T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS or transfer tasks"),
+        Binding(
+            "T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS, transfer tasks or reranking"
+        ),
         Binding(
             "c", "against", "Versus", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
         ),
@@ -216,8 +222,10 @@ class EvaluateScreen(ClaifScreen):
         self.reload()
 
     def action_transfer(self) -> None:
-        """Show the other kind of tasks."""
-        kind: Kind = "transfer" if self._view.kind == "sts" else "sts"
+        """Show the next kind of tasks; reranking where a result has it."""
+        kinds: tuple[Kind, ...] = ("sts", "transfer") if self._table is None else self._table.kinds
+        at = kinds.index(self._view.kind) if self._view.kind in kinds else -1
+        kind = kinds[(at + 1) % len(kinds)]
         by_task = self._view.sort in TASKS[self._view.kind]
         self._look_at(replace(self._view, kind=kind, sort=AVERAGE if by_task else self._view.sort))
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from claif_tui.core.evaluations import FOLDER, Evaluation, kept
 from claif_tui.core.leaderboard import Board, Entry, board, only
 from claif_tui.core.leaderboard_formats import SHORT
-from claif_tui.core.reference import Kind
+from claif_tui.core.reference import TASKS, Kind
+from engine.tasks import RERANK
 
 AVERAGE, DIFFERENCE, MODEL, NEWEST = "average", "difference", "model", "newest"
 """Orders beside those by a task's figure; ``NEWEST`` has our results first, the last made on top."""
@@ -60,6 +61,8 @@ class Table:
     """The row id of the newest result."""
     data: str
     """The data folder of that result."""
+    kinds: tuple[Kind, ...] = ("sts", "transfer")
+    """The kinds of tasks that any row has figures of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ def read(project: Path | None, view: View, ids: dict[str, int]) -> Table:
         problems=found.problems if found else (),
         newest=next(iter(by_id), ""),
         data=evaluations[0].data if evaluations else "",
+        kinds=tuple(
+            kind for kind in TASKS if kind != "rerank" or any(RERANK in one.tasks for one in evaluations)
+        ),
     )
 
 
