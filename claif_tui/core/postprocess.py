@@ -364,7 +364,7 @@ def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
         return "status"
     if not pair.text_a.strip() or not pair.text_b.strip():
         return "empty"
-    if options.drop_refusals and pair.answer_class == "refusal" and not pair.edited:
+    if options.drop_refusals and pair.answer_class == "refusal" and not pair.text_edited:
         return "refusal"
     # Before the scores: no score is bought for a pair that these two take out anyway.
     if options.drop_identical and pair.text_a == pair.text_b:
@@ -487,7 +487,7 @@ def _pair_id(pair: Pair) -> str:
         # Versions of a recipe share answers, so the answer alone does not name the pair.
         rate = "" if pair.rate is None else rate_text(pair.rate)
         return f"{pair.generate_key}-{_digest(pair.split, pair.text_a, rate)[:4].hex()}"
-    digest = _digest(pair.split, pair.text_a, pair.generated, pair.hard_negative or "")
+    digest = _digest(pair.split, pair.text_a, pair.generated, pair.generated_negative or "")
     return f"import-{pair.source_id or 0}-{digest[:8].hex()}"
 
 

@@ -30,7 +30,8 @@ def command() -> None:
     Filters: field op value, joined by and, or, not and parentheses, e.g.
       'score >= 0.5 and status = pending'   'rate = 0.3 or model ~ gpt'
     Fields: score rate status system model flag length author kind class split
-    source stale edited gold encoder gap id. Operators: = != < <= > >= ~
+    source stale edited gold encoder gap triplet negative id.
+    Operators: = != < <= > >= ~
     """
 
 

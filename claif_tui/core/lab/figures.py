@@ -181,10 +181,11 @@ def _pair(recipe: Recipe, place: int, one: Made) -> Pair:
     return Pair(
         id=place, kind="llm", system=recipe.system, seed_id=one.seed.id, source_id=None, run_id=None,
         recipe_id=None, text_a=one.seed.text, text_b=answer.text, generated=answer.text, hard_negative=None,
-        rate=one.rate, occurrence=one.occurrence, masked=one.masked, merged=False,
+        generated_negative=None, rate=one.rate, occurrence=one.occurrence, masked=one.masked, merged=False,
         answer_class=answer.answer_class, model=one.answer.model, score=score, score_raw=None, score_scale=None,
         reason=None, gold=None, negative_score=None, encoder=None, stale=False, flags=(), status="pending",
-        author=None, split=one.seed.split, generate_key=one.answer.keys[-1], score_key=None, created="",
+        author=None, split=one.seed.split, generate_key=one.answer.keys[-1], negative_key=None, score_key=None,
+        created="",
     )  # fmt: skip
 
 
