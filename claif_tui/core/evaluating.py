@@ -100,6 +100,7 @@ def evaluate(
                 backbone=wish.backbone or known.backbone,
                 supervision=wish.supervision or known.supervision,
                 scorer=answer["scorer"],
+                demo=known.demo,
                 made=datetime.now(UTC).isoformat(timespec="seconds"),
                 notes=_notes(wish, known.notes, settings),
                 settings=settings,

@@ -38,6 +38,8 @@ class Evaluation:
     backbone: str | None
     supervision: str | None
     scorer: str | None
+    demo: bool = False
+    """Its training data hold answers of the offline model: the figures are shown and never compared."""
     made: str = ""
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -197,6 +199,8 @@ def _read(values: object) -> Evaluation:
     for name in ("backbone", "supervision", "scorer"):
         if not isinstance(values.get(name, 0), str | None):  # null says "not known"; to say nothing is damage
             raise ValueError(f"{name} is neither a text nor null")
+    if not isinstance(values.get("demo", False), bool):
+        raise ValueError("demo is neither true nor false")
     tasks, notes, settings = values.get("tasks"), values.get("notes", []), values.get("settings", {})
     if not isinstance(tasks, dict) or not all(isinstance(about, dict) for about in tasks.values()):
         raise ValueError("tasks is no object of tasks")
@@ -213,6 +217,7 @@ def _read(values: object) -> Evaluation:
         backbone=values["backbone"],
         supervision=values["supervision"],
         scorer=values["scorer"],
+        demo=values.get("demo", False),
         made=values["made"],
         notes=tuple(map(str, notes)),
         settings=settings,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from claif_tui.core.errors import UsageError
 from claif_tui.core.evaluations import Evaluation, predicted
-from claif_tui.core.leaderboard import own_rows, unlike
+from claif_tui.core.leaderboard import demo_of, own_rows, unlike
 from claif_tui.core.predictions import Predictions
 from claif_tui.core.reference import TASKS, Kind, Row, reference_rows
 from engine.errors import nearest
@@ -133,6 +133,8 @@ def _id(evaluation: Evaluation) -> str:
 
 def _apart(first: Side, second: Side) -> str:
     """Why two rows may not be compared. Of one model used in two ways only the scorer need be known."""
+    if reason := demo_of(first.row, second.row):
+        return reason
     mine, other = first.evaluation, second.evaluation
     if mine is not None and other is not None and mine.identity == other.identity:
         if mine == other:

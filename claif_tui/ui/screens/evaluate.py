@@ -55,7 +55,9 @@ class EvaluateScreen(ClaifScreen):
     place = "evaluate"
     CSS_PATH = "evaluate.tcss"
     HELP_TEXT = (
-        "Your results stand among the papers' rows; ◆ ours marks them. All figures are ×100: STS is one Spearman "
+        "Your results stand among the papers' rows; ◆ ours marks them, and ◆ demo those whose data were made with the "
+        "offline model: these stand last and are compared with nothing. ref marks rows of systems that this program "
+        "does not run; they stand here for reference. All figures are ×100: STS is one Spearman "
         "correlation over all pairs of a task, transfer the accuracy of the official protocol.\n\n"
         "Δ is given only between rows of the same backbone, supervision and scorer: against the best such row, or "
         "against the one that c chose. Else the line below says why not (n/c). superv. is what a model was trained "
@@ -212,7 +214,9 @@ class EvaluateScreen(ClaifScreen):
             text.update(safe.line(""))
             return
         row = line.entry.row
-        panel.border_title = safe.line(f"◆ ours · {row.system}" if row.ours else f"{row.system} · {row.id}")
+        panel.border_title = safe.line(
+            f"◆ {row.standing} · {row.system}" if row.ours else f"{row.system} · {row.id}"
+        )
         text.update(row_text(line, self._table))
 
     # -- which rows, in which order ----------------------------------------------------------------------

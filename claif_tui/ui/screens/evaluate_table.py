@@ -171,14 +171,17 @@ def interval(about: Mapping[str, object]) -> tuple[float, float] | None:
 
 
 def sort(lines: Sequence[Line], key: str) -> list[Line]:
-    """Put lines in order: figures from the best down, names from a to z; what has none comes last, as it stood."""
+    """Put lines in order: figures from the best down, names from a to z; what has none comes last, as it stood.
+
+    By a figure demos come after all others: an order is a comparison.
+    """
     if key == MODEL:
         return sorted(lines, key=lambda line: line.entry.row.system.casefold())
     if key == NEWEST:
         ours = [line for line in lines if line.evaluation is not None]
         ours.sort(key=lambda line: line.evaluation.made if line.evaluation else "", reverse=True)
         return [*ours, *(line for line in lines if line.evaluation is None)]
-    values = {line.id: figure(line, key) for line in lines}
+    values = {line.id: None if line.entry.row.demo else figure(line, key) for line in lines}
     return sorted(
         lines, key=lambda line: -math.inf if (value := values[line.id]) is None else value, reverse=True
     )
