@@ -22,6 +22,8 @@ from claif_tui.core.postprocess import (
 from claif_tui.core.recipes import PRESET_NAMES, Recipe, preset_recipe
 from claif_tui.core.store.store import Store
 
+STAND_IN = "offline"
+"""The endpoint profile of the offline model."""
 RAW = "raw"
 """As a preset: no drops by content, no smoothing, no zero pairs."""
 
@@ -67,6 +69,7 @@ def export(
             recipe=None if wish.preset == RAW else recipe_of(recipe, wish),
             preset=wish.preset,
             made_with=processed.recipes,
+            stand_in=stands_in(store, wish, processed),
         )
         result = write_export(processed.rows(), out, form, manifest, processed.dropped())
     return result, processed.funnel
@@ -85,6 +88,23 @@ def process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed, 
         return store.pairs.export_rows(query)
 
     return postprocess(source, options), options
+
+
+def stands_in(store: Store, wish: ExportWish, processed: Processed) -> bool:
+    """Whether a kept pair has a text or a score by the offline model, which stands in for a language model.
+
+    Within ``store.read()``. Answers tell, not recipes: an imported pair may have been scored, and one recipe's pair by
+    another. A project that never asked that model is not looked through.
+    """
+    if not store.runs.asked(STAND_IN):
+        return False
+    answers = store.calls.of_profile(STAND_IN)
+    dropped = {one.pair.id for one in processed.dropped()}
+    return any(
+        pair.id not in dropped
+        and not answers.isdisjoint((pair.generate_key, pair.negative_key, pair.score_key))
+        for pair in store.pairs.export_rows(PairQuery(filter=wish.filter))
+    )
 
 
 def recipe_of(recipe: Recipe, wish: ExportWish) -> Recipe:
