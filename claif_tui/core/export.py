@@ -234,6 +234,7 @@ def _dropped_row(item: Dropped) -> dict[str, object]:
         "reason": RULES[item.rule],
         "sentence1": pair.text_a,
         "sentence2": pair.text_b,
+        **({} if pair.hard_negative is None else {"hard_negative": pair.hard_negative}),
         "score": pair.score,
         "rate": pair.rate,
         "status": pair.status,
