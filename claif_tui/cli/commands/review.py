@@ -286,18 +286,8 @@ def _tell(store: Store, decision: Decision | None, as_json: bool, nothing: str =
 def _document(pair: Pair) -> dict[str, object]:
     names = (
         *("id", "status", "text_a", "text_b", "score", "rate", "stale", "reason", "kind", "system", "model"),
-        *(
-            "hard_negative",
-            "negative_score",
-            "generated_negative",
-            "gold",
-            "encoder",
-            "flags",
-            "author",
-            "split",
-            "seed_id",
-            "source_id",
-        ),
+        *("hard_negative", "negative_score", "generated_negative", "gold", "encoder", "flags", "author"),
+        *("split", "seed_id", "source_id"),
     )
     values = {name: getattr(pair, name) for name in names}
     return {**values, "edited": pair.edited, "class": pair.answer_class}
@@ -320,7 +310,7 @@ def _show_pair(lineage: Lineage) -> None:
         rows.append(("generated", pair.generated_negative))
     rows.append(("score", "none" if pair.score is None else f"{pair.score:g} (said: {pair.score_raw})"))
     if pair.negative_score is not None:
-        rows.append(("negative", f"{pair.negative_score:g}"))
+        rows.append(("negative score", f"{pair.negative_score:g}"))
     if pair.reason:
         rows.append(("reason", pair.reason))
     if pair.masked:
@@ -329,8 +319,10 @@ def _show_pair(lineage: Lineage) -> None:
         rows.append(("from", lineage.source.path))
     rows += _call_rows("asked", lineage.generate_call)
     rows += _call_rows("negative by", lineage.negative_call)
+    of_negatives = {entry.negative_key for entry in lineage.scores}
     for call in lineage.score_calls:
-        rows += _call_rows("explained by" if call.stage == "explain" else "scored by", call)
+        name = "negative scored by" if call.key in of_negatives else "scored by"
+        rows += _call_rows("explained by" if call.stage == "explain" else name, call)
     for decision in lineage.decisions:
         rows.append(("decision", f"{decision.at[:19]} {decision.author}: {describe(decision)}"))
     if pair.recipe_id:

@@ -72,8 +72,10 @@ def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:
         rows += [("Hard negative", ""), *_call_rows(lineage.negative_call)]
     if pair.generated_negative is not None:
         rows.append(("negative", pair.generated_negative))
+    of_negatives = {entry.negative_key for entry in lineage.scores}
     for call in lineage.score_calls:
-        rows += [("Explanation" if call.stage == "explain" else "Scoring", ""), *_call_rows(call)]
+        heading = "Scoring of the hard negative" if call.key in of_negatives else "Scoring"
+        rows += [("Explanation" if call.stage == "explain" else heading, ""), *_call_rows(call)]
     rows += [("Scores", "")] if lineage.scores else []
     rows += [_score_row(entry, pair) for entry in lineage.scores]
     rows += [("Decisions, newest first", "")] if lineage.decisions else []
