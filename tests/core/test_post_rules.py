@@ -32,7 +32,7 @@ def run(pairs: list[Pair], options: PostOptions) -> tuple[list[Example], Funnel,
 def made(number: int, positive: float | None, negative: float | None, **other: object) -> Pair:
     """Return a triplet of MultiCSR with scores on 0 to 5."""
     scores = [None if score is None else score / 5 for score in (positive, negative)]
-    values = {
+    values: dict[str, object] = {
         "system": "multicsr",
         "rate": None,
         "hard_negative": f"n{number}",
@@ -44,7 +44,7 @@ def made(number: int, positive: float | None, negative: float | None, **other: o
 
 def imported(number: int, positive: float | None, negative: float | None = None, **other: object) -> Pair:
     """Return an imported NLI triplet with scores on 0 to 1."""
-    values = {
+    values: dict[str, object] = {
         "kind": "nli",
         "system": "nli",
         "seed_id": None,
@@ -102,7 +102,7 @@ def test_roles_stay_and_the_gap_is_wide_where_the_recipe_says_so() -> None:
 
 
 def test_a_triplet_is_dropped_for_its_hard_negative_too() -> None:
-    bad = {
+    bad: dict[str, dict[str, object]] = {
         "empty": {"hard_negative": " "},
         "identical": {"hard_negative": "a0"},
         "mask": {"hard_negative": "one <mask>"},
