@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import System
 from claif_tui.core.systems.claif import Claif
+from claif_tui.core.systems.multicsr import MultiCsr
+from claif_tui.core.systems.nli import ClaifScaled, Clhaif
 
-SYSTEMS: Mapping[str, System] = {system.name: system for system in (Claif(),)}
+_ALL: tuple[System, ...] = (
+    Claif(),
+    MultiCsr(),
+    Clhaif(),
+    ClaifScaled(),
+)
+SYSTEMS: Mapping[str, System] = {system.name: system for system in _ALL}
 
 
 def system_of(recipe: Recipe) -> System:
