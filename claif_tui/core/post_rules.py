@@ -75,7 +75,7 @@ def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
         return "stale"
     if _lacks_scores(pair, options):
         return "unscored"
-    if pair.answer_class == "off_label" and not pair.text_edited:
+    if options.drop_off_label and pair.answer_class == "off_label" and not pair.text_edited:
         return "off_label"
     if options.curation is not None and pair.hard_negative is not None:
         return _curation_rule(pair, options.curation)

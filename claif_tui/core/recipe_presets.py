@@ -70,7 +70,7 @@ PRESETS: Mapping[Preset, Mapping[str, object]] = {
         "zero_pool": "originals",
     },
     "dino-api": {"system": "dino", **_DINO, "dino_variant": "api"},
-    "dino-local": {"system": "dino", **_DINO, "dino_variant": "local"},
+    "dino-local": {"system": "dino", **_DINO, "dino_variant": "local", "api": "completions"},
     "dino-api+check": {"system": "dino", **_DINO, "dino_variant": "api+check"},
     "syncse-partial": {"system": "syncse", **_SYNCSE, "syncse_prompts": "pools"},
     "syncse-naive": {"system": "syncse", **_SYNCSE, "syncse_prompts": "naive"},

@@ -30,6 +30,7 @@ Reason = Literal[
     "refused",  # content filter, or the answer is a refusal
     "not_json",  # HTML or other text where JSON should be
     "bad_vectors",  # embeddings of which the number, order, dimension or values cannot be right
+    "wrong_form",  # not in the form that was asked for
     "unparsed",  # a score answer without a readable score, after its re-asks
     "context_length",
     "budget",  # never sent: the cap does not allow it

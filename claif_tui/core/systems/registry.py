@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import System
 from claif_tui.core.systems.claif import Claif
+from claif_tui.core.systems.dino import Dino
 from claif_tui.core.systems.multicsr import MultiCsr
 from claif_tui.core.systems.nli import ClaifScaled, Clhaif
 
 _ALL: tuple[System, ...] = (
     Claif(),
+    Dino(),
     MultiCsr(),
     Clhaif(),
     ClaifScaled(),
