@@ -61,23 +61,21 @@ def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
     """Return the first rule that drops the pair whatever the others are; None if none does."""
     if unwanted := _unwanted(pair, options):
         return unwanted
-    texts = [pair.text_a, pair.text_b]
-    if pair.hard_negative is not None:
-        texts.append(pair.hard_negative)
-    if not all(text.strip() for text in texts):
+    text_a, text_b, negative = pair.text_a, pair.text_b, pair.hard_negative
+    if not text_a.strip() or not text_b.strip() or (negative is not None and not negative.strip()):
         return "empty"
     if options.drop_refusals and pair.answer_class == "refusal" and not pair.text_edited:
         return "refusal"
     # Before the scores: no score is bought for a pair that these two take out anyway.
-    if options.drop_identical and len(set(texts)) < len(texts):
+    if options.drop_identical and (text_a == text_b or negative in (text_a, text_b)):
         return "identical"
-    if options.drop_mask and any(has_mask(text) for text in texts):
+    if options.drop_mask and (has_mask(text_a) or has_mask(text_b) or has_mask(negative or "")):
         return "mask"
     if pair.stale or (pair.kind == "human" and pair.edited):
         return "stale"
     if _lacks_scores(pair, options):
         return "unscored"
-    if pair.answer_class == "off_label" and not pair.text_edited:
+    if options.drop_off_label and pair.answer_class == "off_label" and not pair.text_edited:
         return "off_label"
     if options.curation is not None and pair.hard_negative is not None:
         return _curation_rule(pair, options.curation)

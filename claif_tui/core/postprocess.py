@@ -78,6 +78,8 @@ class Funnel:
     conflicts: int
     split: int | None = None
     swapped: int | None = None
+    system: str | None = None
+    """Whose pairs were taken; None: everybody's."""
 
     @property
     def kept(self) -> int:
@@ -203,6 +205,7 @@ def postprocess(source: Callable[[], Iterable[Pair]], options: PostOptions) -> P
         conflicts=conflicts,
         split=notes.halved if options.split_triplets else None,
         swapped=kept_swapped if options.curation is not None else None,
+        system=options.system,
     )
     return Processed(source, options, decided, funnel)
 

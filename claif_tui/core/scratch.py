@@ -17,7 +17,7 @@ from claif_tui.core.asking import Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.events import CallFailed, EndState, Event, Finished
 from claif_tui.core.pipeline import Generation
-from claif_tui.core.planning import RunOptions, written
+from claif_tui.core.planning import RunOptions, writes, written
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run
 from claif_tui.core.store.items import OccurrenceCounter
@@ -256,14 +256,18 @@ class FromScratch:
         store, recipe, options = self._store, self._recipe, self._options
         found = await asyncio.to_thread(written, store, recipe, options.limit)
         if found.missing:
-            async with aclosing(self._take(Scratch(store, recipe, self._open_desk(), options.limit))) as events:
+            async with aclosing(
+                self._take(Scratch(store, recipe, await asyncio.to_thread(self._open_desk), options.limit))
+            ) as events:
                 async for event in events:
                     done = isinstance(event, Finished) and event.state == "finished"
                     if not done:
                         yield event
             if not done:
                 return
-        async with aclosing(self._take(Generation(store, recipe, options, self._open_desk()))) as events:
+        async with aclosing(
+            self._take(Generation(store, recipe, options, await asyncio.to_thread(self._open_desk)))
+        ) as events:
             async for event in events:
                 yield event
 
@@ -275,3 +279,12 @@ class FromScratch:
         if self._stopped is not None:
             run.stop(*self._stopped)
         return run.events()
+
+
+def run_of(
+    store: Store, recipe: Recipe, options: RunOptions, open_desk: Callable[[], Desk]
+) -> FromScratch | Generation:
+    """Return the run that ``generate`` means for a recipe: with the sentences first where its system writes them."""
+    if writes(recipe) and options.kind == "generate":
+        return FromScratch(store, recipe, options, open_desk)
+    return Generation(store, recipe, options, open_desk())

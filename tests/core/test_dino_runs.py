@@ -93,3 +93,5 @@ async def test_the_check_scores_each_pair_and_takes_out_what_does_not_fit_its_la
     assert sum(n for (_, found), n in classes.items() if found == "ok") > 0
     off = [pair for pair in after if pair.answer_class == "off_label"]
     assert all(pair.score_raw is not None and pair.reason for pair in off)
+    funnel = postprocess(lambda: after, options_of(check)).funnel
+    assert funnel.drops["off_label"] == len(off)

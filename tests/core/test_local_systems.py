@@ -69,7 +69,7 @@ DINO = on_local(
     "dino-local",
     dino_same=f'{SAME}: {{sentence}}\nAnswer: "',
     dino_similar=f'{TOPIC}: {{sentence}}\nAnswer: "',
-    dino_different=f'Say: {{sentence}}\nAnswer: "',
+    dino_different='Say: {sentence}\nAnswer: "',
 )
 MULTICSR = on_local(
     "multicsr-local",

@@ -32,7 +32,7 @@ def run(pairs: list[Pair], options: PostOptions) -> tuple[list[Example], Funnel,
 def made(number: int, positive: float | None, negative: float | None, **other: object) -> Pair:
     """Return a triplet of MultiCSR with scores on 0 to 5."""
     scores = [None if score is None else score / 5 for score in (positive, negative)]
-    values = {
+    values: dict[str, object] = {
         "system": "multicsr",
         "rate": None,
         "hard_negative": f"n{number}",
@@ -44,7 +44,7 @@ def made(number: int, positive: float | None, negative: float | None, **other: o
 
 def imported(number: int, positive: float | None, negative: float | None = None, **other: object) -> Pair:
     """Return an imported NLI triplet with scores on 0 to 1."""
-    values = {
+    values: dict[str, object] = {
         "kind": "nli",
         "system": "nli",
         "seed_id": None,
@@ -102,7 +102,7 @@ def test_roles_stay_and_the_gap_is_wide_where_the_recipe_says_so() -> None:
 
 
 def test_a_triplet_is_dropped_for_its_hard_negative_too() -> None:
-    bad = {
+    bad: dict[str, dict[str, object]] = {
         "empty": {"hard_negative": " "},
         "identical": {"hard_negative": "a0"},
         "mask": {"hard_negative": "one <mask>"},
@@ -146,8 +146,14 @@ def test_clhaif_needs_the_positives_score_and_with_negatives_both() -> None:
 def test_an_answer_off_its_label_stays_out_unless_it_was_edited() -> None:
     off = pair(0, "a", "b", answer_class="off_label", seed_id=0)
     edited = replace(pair(1, "c", "d", answer_class="off_label", seed_id=1), text_b="e")
-    rows, funnel, _ = run([off, edited], replace(raw_options(), system=None))
+    rows, funnel, _ = run([off, edited], replace(raw_options(), drop_off_label=True))
     assert [row.sentence2 for row in rows] == ["e"] and funnel.drops["off_label"] == 1
+    # Recipes with and without the check share their pairs; only the one with it lets the check decide.
+    wanted = {
+        preset: options_of(preset_recipe(preset)).drop_off_label for preset in ("dino-api", "dino-api+check")
+    }
+    assert wanted == {"dino-api": False, "dino-api+check": True}
+    assert len(run([off, edited], raw_options())[0]) == 2
 
 
 def test_each_scored_triplet_becomes_two_pairs_and_two_zero_pairs() -> None:
