@@ -14,6 +14,8 @@ _QUOTED = re.compile(r"(['\"])(.+?)\1(?=\s|[.,;:?!]|$)", re.S)
 _FILL = re.compile(r"\bin\s+(['\"])(.*?)\1\s+to make", re.S)
 _FIRST = re.compile(r"[Ss]entence 1:?\s*(['\"])(.*?)\1\s*(?:\n|,|and|Sentence 2|$)", re.S)
 
+_PREMISE = re.compile(r"Premise: (.+)\nWrite one sentence that (must|cannot) be true[^\n]*\nSentence:$")
+_OF_FIVE = re.compile(r"to 5\.0 .*\n\(a\) (.+)\n\(b\) (.+)\nSimilarity:$", re.S)
 _SENTENCES = re.compile(
     r"Write (\d+) sentences, each of which could stand in a (.+?)\. .* such as (.+?), etc\.", re.S
 )
@@ -43,6 +45,10 @@ def answer(prompt: str) -> str:
     """Return the plain answer: a filled sentence, a paraphrase, sentences, or a score with or without a reason."""
     if (wish := _SENTENCES.search(prompt)) is not None:
         return _sentences(int(wish.group(1)), wish.group(3).split(", "), prompt)
+    if (wish := _PREMISE.search(prompt)) is not None:
+        return _changed(wish.group(1), wish.group(2) + wish.group(1), words=1 if wish.group(2) == "must" else 4)
+    if (wish := _OF_FIVE.search(prompt)) is not None:
+        return f"{5 * _overlap(wish.group(1), wish.group(2), prompt):.1f}"
     if prompt.endswith("\nReply:") or "one sentence and nothing else" in prompt:
         return _changed(prompt.removesuffix("\nReply:").rpartition("\n")[2].removeprefix("Sentence: "), prompt)
     if "<mask>" in prompt and not is_score(prompt):
@@ -60,7 +66,12 @@ def answer(prompt: str) -> str:
 def score(prompt: str) -> float:
     """Return a score in 0..1: mostly word overlap of the two sentences, the rest by hash."""
     quoted = [match.group(2) for match in _QUOTED.finditer(prompt)][-2:]
-    left, right = (set(text.split()) for text in (quoted if len(quoted) == 2 else (prompt, "")))
+    left, right = quoted if len(quoted) == 2 else (prompt, "")
+    return _overlap(left, right, prompt)
+
+
+def _overlap(first: str, second: str, prompt: str) -> float:
+    left, right = set(first.split()), set(second.split())
     overlap = len(left & right) / max(1, len(left | right))
     return round(0.7 * overlap + 0.3 * (number("score", prompt) % 101) / 100, 2)
 
@@ -104,11 +115,13 @@ def _paraphrase(text: str) -> str:
     return " ".join(words)
 
 
-def _changed(text: str, prompt: str) -> str:
-    """The text with one more word; unlike a paraphrase it depends on what was asked too."""
-    words = text.split()
-    words.insert(number("place", prompt) % (len(words) + 1), WORDS[number("word", prompt) % len(WORDS)])
-    return " ".join(words)
+def _changed(text: str, prompt: str, words: int = 1) -> str:
+    """The text with so many more words; unlike a paraphrase it depends on what was asked too."""
+    changed = text.split()
+    for turn in [""] + [str(n) for n in range(1, words)]:
+        place = number("place", prompt + turn) % (len(changed) + 1)
+        changed.insert(place, WORDS[number("word", prompt + turn) % len(WORDS)])
+    return " ".join(changed)
 
 
 def _sentences(count: int, topics: list[str], prompt: str) -> str:

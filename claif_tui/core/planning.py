@@ -204,6 +204,18 @@ def require_work(store: Store, recipe: Recipe) -> None:
     raise UsageError("the project has no training seeds", hint)
 
 
+def work_remark(store: Store, recipe: Recipe) -> str:
+    """Return what a system that reads seeds and triplets will not do, since the project has only one of them; or ""."""
+    system = system_of(recipe)
+    if not {"seeds", "triplets"} <= system.reads:
+        return ""
+    if not store.triplets.count():
+        return f"no triplets are imported: of {system.name}, only what comes from seeds is made"
+    if next(seeds_of(store, recipe, limit=1), None) is None:
+        return "there are no training seeds: the imported triplets are scored, and nothing is generated"
+    return ""
+
+
 async def walk(store: Store, recipe: Recipe, options: RunOptions) -> AsyncIterator[Planned | Imported]:
     """Yield the items that are open, or with kind "retry" those that failed and no others, in plan order."""
     reads = system_of(recipe).reads

@@ -12,7 +12,7 @@ import pytest
 
 from claif_tui.core import session
 from claif_tui.core.models import NANO, PairQuery
-from claif_tui.core.recipes import requests_id
+from claif_tui.core.recipes import preset_recipe, requests_id
 from claif_tui.core.status import status
 from claif_tui.core.store.store import Store
 from tests.core.test_pipeline import SEEDS, fill
@@ -102,6 +102,35 @@ def test_three_kills_and_faults_lose_nothing_and_repeat_only_what_was_in_flight(
     by_user = Counter(json.loads(prompt)[-1][1] for prompt, _ in rows)
     repeats = sum(max(0, count - max(stored[prompt], by_user[prompt])) for prompt, count in good.items())
     assert repeats <= 3 * CONCURRENCY
+
+
+def test_a_kill_among_triplets_loses_nothing_and_repeats_only_what_was_in_flight(
+    project: Path, llm_server: Factory
+) -> None:
+    faults = [
+        *FAULTS[:7],
+        {"kind": "empty", "rate": 0.1, "match": "cannot be true"},
+        {"kind": "unparsable", "rate": 0.1, "match": "to 5.0"},
+    ]
+    server = llm_server(faults=faults, options={"latency": 0.02})
+    session.save_recipe(project, preset_recipe("multicsr"))
+    kill_after(project, server, "chat", 6)
+    end = to_the_end(project, server, "chat")
+    with Store.open(project) as store:
+        now = status(store, session.load_recipe(store.folder))
+        assert (now.planned, now.open) == (24, 0), end
+        pairs = list(store.pairs.export_rows(PairQuery()))
+        assert len({pair.seed_id for pair in pairs}) == len(pairs)
+        scored = [pair for pair in pairs if pair.score is not None and pair.negative_score is not None]
+        unscorable = [pair for pair in pairs if pair.answer_class != "ok"]
+        assert len(scored) + len(unscorable) == now.answered
+        with store.read() as connection:
+            rows = connection.execute("SELECT prompt, tries FROM calls").fetchall()
+    good = Counter(line["prompt"] for line in server.log() if line["fault"] is None)
+    stored = Counter("\n".join(content for _, content in json.loads(prompt)) for prompt, _ in rows)
+    by_user = Counter(json.loads(prompt)[-1][1] for prompt, _ in rows)
+    repeats = sum(max(0, count - max(stored[prompt], by_user[prompt])) for prompt, count in good.items())
+    assert repeats <= CONCURRENCY
 
 
 def test_the_budget_holds_by_the_servers_own_log_through_faults_and_a_kill(

@@ -34,6 +34,7 @@ _PRESETS = "; ".join(
 @click.option(
     "--preset",
     type=click.Choice(PRESET_NAMES),
+    metavar="NAME",
     help=f"Settings to start from; a preset fixes its system ({_PRESETS}).",
 )
 @endpoint_options
@@ -79,16 +80,35 @@ def command(**flags: Any) -> int:
         return _generate(store, flags, fields)
 
 
+def _fits(flags: dict[str, Any]) -> None:
+    """Refuse a preset of another system than the one that is named."""
+    system, preset = flags["system"], flags["preset"]
+    if system and preset and PRESETS[preset]["system"] != system:
+        own = ", ".join(name for name in PRESET_NAMES if PRESETS[name]["system"] == system)
+        raise UsageError(
+            f"preset {preset} is one of {PRESETS[preset]['system']}, and --system is {system}",
+            f"Presets of {system}: {own}.",
+        )
+
+
 def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) -> int:
     from claif_tui.cli import running
-    from claif_tui.core.planning import RunOptions
+    from claif_tui.core.planning import RunOptions, work_remark
+    from claif_tui.core.recipe_schema import BY_NAME, applies
     from claif_tui.core.scratch import run_of
     from claif_tui.core.session import open_desk, plan_of, require_run
 
+    _fits(flags)
     ready = running.prepared(store, flags, fields)
+    if flags["rates"] is not None and not applies(BY_NAME["masks.rates"], ready.recipe.system):
+        raise UsageError(
+            f"--rates: {ready.recipe.system} masks nothing", "Leave it out, or take a preset of claif."
+        )
     require_run(store, ready.recipe, ready.profile)
     plan = plan_of(store, ready, flags["limit"])
     lines = running.describe(ready, plan)
+    if remark := work_remark(store, ready.recipe):
+        lines.append(remark)
     if flags["dry_run"]:
         return _show_plan(store, ready, plan, lines, flags["as_json"])
     running.agree(ready.costs, lines, flags["yes"])
