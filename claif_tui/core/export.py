@@ -104,7 +104,7 @@ def manifest_of(
         "smoothing": {"epsilon": options.smoothing, "applied": options.smoothing > 0},
         "post_processing": post,
         "funnel": funnel.to_dict(),
-        "rules": dict(RULES),
+        "rules": {rule: RULES[rule] for rule in funnel.drops},
     }
 
 
@@ -234,6 +234,7 @@ def _dropped_row(item: Dropped) -> dict[str, object]:
         "reason": RULES[item.rule],
         "sentence1": pair.text_a,
         "sentence2": pair.text_b,
+        **({} if pair.hard_negative is None else {"hard_negative": pair.hard_negative}),
         "score": pair.score,
         "rate": pair.rate,
         "status": pair.status,

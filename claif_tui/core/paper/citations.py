@@ -273,6 +273,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "clhaif": ("claif", "simcse"),
     "clhaif-prompt": ("claif", "promptbert"),
     "dino": ("dino",),
+    "dino-claif": ("dino", "claif"),
     "sbert": ("sbert",),
     "simcse": ("simcse",),
     "promptbert": ("promptbert",),
