@@ -200,7 +200,7 @@ _TABLE = (
         kind="choice",
         choices=("smooth_positive", "smooth_all", "smooth_negative"),
         objectives=("soft-infonce",),
-        help="Scores go on: the positive; and its rest on all others; or the hard negative's on itself too (ours)",
+        help="What a score is put on: the positive; its rest on all others; the hard negative's own on it too (ours)",
     ),
     Field(
         name="mask_threshold",

@@ -35,7 +35,7 @@ class EvaluationSet:
     second: array[int] = field(default_factory=lambda: array("i"))
 
     @property
-    def kind(self) -> Literal["sts", "transfer"]:
+    def kind(self) -> Literal["sts", "transfer", "rerank"]:
         """Whether its samples have scores or classes."""
         return TASKS[self.task].kind
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from claif_tui.core.embedding_fetch import BATCH, Fetch
 from claif_tui.core.engine_child import ask
-from claif_tui.core.errors import BudgetError, InputError, UsageError
+from claif_tui.core.errors import BudgetError, UsageError
+from claif_tui.core.evaluating import check_data
 from claif_tui.core.llm.base import Price
 from claif_tui.core.llm.budget import worst_case_nano
 from claif_tui.core.llm.caller import CallerConfig
@@ -116,9 +117,8 @@ class EmbeddingPlan:
 def needed(data: Path, tasks: str) -> Needed:
     """Return the sentences that ``tasks`` are scored on. Blocks for seconds; ``ClaifError`` as for an evaluation."""
     with told():
-        select(tasks)
-    if not data.is_dir():
-        raise InputError(f"{data} is no folder", "Name the folder of the evaluation data: --data DIR")
+        names = select(tasks)
+    check_data(data, names)
     found = ask("engine.evaluate.sentences", [str(data.absolute()), tasks])
     return Needed(
         sentences=tuple(found["sentences"]),

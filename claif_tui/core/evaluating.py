@@ -62,7 +62,7 @@ def evaluate(
     """
     with told():
         names = select(wish.tasks)
-    _check_data(wish.data, names)
+    check_data(wish.data, names)
     check_whitening(model, wish)
     require(model, names)
     known = provenance(model)
@@ -129,7 +129,7 @@ def _parts(names: Sequence[str]) -> list[list[str]]:
     return [*([sts] if sts else []), *([name] for name in names if EVERY[name].kind != "sts")]
 
 
-def _check_data(data: Path, names: Sequence[str]) -> None:
+def check_data(data: Path, names: Sequence[str]) -> None:
     """Raise ``InputError`` unless the data can be there: a folder, of reranking alone also a file."""
     if data.is_dir() or (tuple(names) == (RERANK,) and data.is_file()):
         return

@@ -17,7 +17,7 @@ from claif_tui.core.overlap import MODULE, Overlap, fingerprint, keep_for, read,
 from claif_tui.core.runs import told
 from claif_tui.core.snapshot import FOLDER, Snapshot, freeze_rows
 from engine.config import TrainConfig, to_json
-from engine.tasks import select
+from engine.tasks import RERANK, select
 
 Rule = Literal["exact", "near"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -62,6 +62,11 @@ def parse(text: str) -> Removal:
         )
     with told():
         names = select(tasks if colon else "all")
+    if RERANK in names:
+        raise UsageError(
+            f"{text!r}: overlap is looked for in test sets that are known, not in {RERANK}'s own queries",
+            "Expected exact or near, perhaps as in near:sts,MRPC.",
+        )
     return Removal(rule=rule, tasks=",".join(names))
 
 

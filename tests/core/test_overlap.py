@@ -181,6 +181,8 @@ def test_words_for_a_removal_are_checked() -> None:
         overlap_removal.parse("all")
     with pytest.raises(ClaifError, match="'XX' is no task"):
         overlap_removal.parse("near:XX")
+    with pytest.raises(UsageError, match="not in rerank's own queries"):
+        overlap_removal.parse("near:rerank")
 
 
 @pytest.mark.parametrize(

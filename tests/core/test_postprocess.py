@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -114,11 +115,12 @@ def test_human_and_llm_labels_of_a_pair_are_never_averaged() -> None:
     assert [(row.kind, row.score, row.raw_score) for row in rows] == [("llm", 0.74, 0.8), ("human", 0.2, 0.2)]
 
 
-def test_smoothing_as_published_and_only_of_llm_scores() -> None:
-    pairs = [pair(i, f"s{i}", "b", score, seed_id=i) for i, score in enumerate([0.0, 0.25, 0.5, 0.67, 1.0])]
-    rows, _, _ = run(pairs, replace(PLAIN, smoothing=0.2))
-    assert [row.score for row in rows] == pytest.approx([0.1, 0.3, 0.5, 0.636, 0.9], abs=1e-9)
-    assert [row.raw_score for row in rows] == [0.0, 0.25, 0.5, 0.67, 1.0]
+def test_smoothing_as_published_and_only_of_llm_scores(data_dir: Path) -> None:
+    case = json.loads((data_dir / "loss_reference.json").read_text())["cases"]["label_smoothing"]
+    pairs = [pair(i, f"s{i}", "b", score, seed_id=i) for i, score in enumerate(case["y"])]
+    rows, _, _ = run(pairs, replace(PLAIN, smoothing=case["eps"]))
+    assert [row.score for row in rows] == pytest.approx(case["y_smoothed"], abs=1e-12)
+    assert [row.raw_score for row in rows] == case["y"] == [0.0, 0.25, 0.5, 0.67, 1.0]
 
 
 def test_what_was_smoothed_elsewhere_passes_as_it_is() -> None:

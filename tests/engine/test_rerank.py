@@ -12,6 +12,7 @@ import pytest
 from engine.errors import DataError
 from engine.evaluate.queries import Queries, Query, read_queries
 from engine.evaluate.rerank import average_precision, rerank, rerank_cross
+from engine.evaluate.sentences import sentences
 from engine.tasks import STS, TRANSFER, select
 from tests.engine.evaluation_helpers import hash_encoder, write
 
@@ -83,6 +84,9 @@ def test_files_are_found_and_what_ranks_nothing_is_counted(tmp_path: Path) -> No
     assert [(name, len(queries)) for name, queries in found.files.items()] == [("ask", 2), ("stack", 1)]
     assert found.files["ask"][1] == Query("two words", ("a pup",), ("x", "y"))
     assert dict(found.left_out) == {"query without positives": 1, "blank line": 1, "query without negatives": 2}
+    asked = sentences(one, "rerank")
+    assert asked["sentences"] == ["a dog", "a pup", "a car", "two words", "x", "y"]
+    assert asked["tasks"] == {"rerank": [0, 1, 2, 3, 4, 5]}
     alone = read_queries(one)
     assert list(alone.files) == ["ask"] and alone.fingerprint != found.fingerprint
     assert read_queries(tmp_path / "rerank").fingerprint == found.fingerprint

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +246,25 @@ async def test_the_marked_row_less_the_row_of_the_cursor(project: Path) -> None:
         await on("better")
         await press(pilot, "space")
         await until(pilot, lambda: "◆ ours better" in screen_text(app), "no mark")
+
+
+async def test_demos_and_reference_rows_are_marked_and_reranking_has_its_table(project: Path) -> None:
+    evaluations.save(project, result("offline", 95.0, demo=True))
+    ranked = {"rerank": {"map": 61.5, "n": 9, "fingerprint": "0" * 16, "interval": [50.0, 70.0]}}
+    evaluations.save(project, replace(result("ranked", identity="r"), tasks=ranked))
+    app = ClaifApp(project)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await shown(pilot)
+        await press(pilot, "end")
+        assert current(app).entry.row.system == "offline", "last, though its average is the best"
+        drawn = screen_text(app)
+        assert "◆ demo offline" in drawn and "offline is a demo: its data were made" in drawn
+        assert "│   ref BERT-flow " in drawn and "│       SimCSE " in drawn
+        await press(pilot, "T", "T")
+        drawn = screen_text(app)
+        assert "Reranking · MAP ×100 · 1 rows" in drawn and "◆ ours ranked" in drawn and "61.50" in drawn
+        await press(pilot, "enter", "escape", "T")
+        assert names(app)[-1] == "offline"
 
 
 async def test_details_and_copy(scored: Path) -> None:
