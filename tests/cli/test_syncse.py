@@ -14,6 +14,8 @@ def test_material_is_printed_edited_and_put_in_force_and_nonsense_changes_nothin
     project: Path, tmp_path: Path, cli: Cli
 ) -> None:
     assert cli("recipe", "set", "-P", project, "preset=syncse-partial").code == 0
+    (tmp_path / "seeds.txt").write_text("a man is playing a flute .\n")
+    assert cli("import", "-P", project, tmp_path / "seeds.txt").code == 0
     printed = cli("recipe", "material", "-P", project)
     assert printed.out == packaged_text()
     own = tmp_path / "own.toml"
