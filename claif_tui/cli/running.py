@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _LOST_TERMINAL = (
     "Paused: the terminal went away; what was in flight has landed. The same command goes on from there."
 )
-_SHOWN = 100
-"""Characters of a changed field that are told: texts and patterns may be long."""
 _STOPPING = "Stopping once what is in flight has landed. Ctrl-C again gives it up."
 
 
@@ -151,7 +149,7 @@ def probed(store: Store, ready: Ready, flags: dict[str, Any], fields: dict[str, 
 
 def save_changes(store: Store, ready: Ready) -> None:
     """Keep the recipe that a run's flags made, so that status, retry and export speak of the same one."""
-    from claif_tui.core.recipe_fields import format_value
+    from claif_tui.core.recipe_fields import brief
     from claif_tui.core.recipes import changes
     from claif_tui.core.session import RECIPE_FILE, load_recipe, save_recipe
 
@@ -159,9 +157,7 @@ def save_changes(store: Store, ready: Ready) -> None:
     if not ready.changed and path.exists():
         return
     for name, value in changes(load_recipe(store.folder), ready.recipe).items():
-        shown = format_value(value)
-        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown):,} characters)"
-        diagnostics.note(f"recipe.toml: {name} = {shown}")
+        diagnostics.note(f"recipe.toml: {name} = {brief(value)}")
     save_recipe(store.folder, ready.recipe)
 
 

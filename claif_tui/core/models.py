@@ -50,6 +50,11 @@ class Source:
     dropped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The file without its folder; sentences that a model wrote have no file, and are named in words."""
+        return self.path if self.format == "scratch" else self.path.replace("\\", "/").rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:

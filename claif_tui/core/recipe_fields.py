@@ -91,6 +91,12 @@ def format_value(value: Value) -> str:
     return str(value)
 
 
+def brief(value: Value, width: int = 100) -> str:
+    """Write a value for people: a long one is cut, with its length."""
+    text = format_value(value)
+    return text if len(text) <= width else f"{text[:width]}… ({len(text):,} characters)"
+
+
 def coerce(spec: FieldSpec, value: object) -> Value:
     """Return ``value`` as what ``spec`` wants, reading strings; raise ``RecipeError`` naming the field."""
     if spec.kind == "rates":

@@ -14,13 +14,15 @@ from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.asking import Asker, Reply, Subject, together
 from claif_tui.core.desk import Desk
 from claif_tui.core.models import Pair, RunState, Seed
-from claif_tui.core.planning import rank, triplet_place
+from claif_tui.core.planning import rank, triplet_place, writes
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.run import Texts, about, side
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import base
+from claif_tui.core.systems.material import material_of
 from claif_tui.core.systems.registry import system_of
+from claif_tui.core.systems.sentences import read_sentences, wish
 
 T = TypeVar("T")
 
@@ -48,9 +50,18 @@ class Trial:
 
 
 async def try_recipe(
-    store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[Seed], triplets: Sequence[Pair] = ()
+    store: Store,
+    recipe: Recipe,
+    desk: Desk,
+    seeds: Sequence[Seed],
+    triplets: Sequence[Pair] = (),
+    *,
+    write: int = 0,
 ) -> AsyncIterator[Trial]:
     """Ask everything the recipe would ask about ``seeds`` and ``triplets``; yield each outcome as it lands.
+
+    A system that has its sentences written is asked for some first where ``seeds`` are none, and up to ``write`` of
+    those are tried; they are no seeds of the project yet.
 
     Raises ``ClaifError`` if the endpoint cannot be used. Closing the iterator ends the run.
     """
@@ -71,6 +82,10 @@ async def try_recipe(
         await desk.open()
         asker = Asker(store, recipe, desk, run_id, lambda _: None)
         counter = OccurrenceCounter()
+        if writes(recipe) and not seeds:
+            seeds, failed = await _written(recipe, asker, write)
+            if failed is not None:
+                yield failed
         reads = system_of(recipe).reads
         ranked = rank(recipe, list(seeds) if "seeds" in reads else [], counter)
         counter.close()
@@ -93,6 +108,29 @@ def trials_of(recipe: Recipe, seeds: Sequence[Seed], triplets: Sequence[Pair] = 
     reads = system_of(recipe).reads
     items = sum(1 for _ in system_of(recipe).plan(recipe, seeds)) if "seeds" in reads else 0
     return items + (len(triplets) if "triplets" in reads else 0)
+
+
+async def _written(recipe: Recipe, asker: Asker, count: int) -> tuple[list[Seed], Trial | None]:
+    """Ask the first request for sentences; return up to ``count`` of them, or the trial that failed."""
+    first = wish(recipe, material_of(recipe), 0)
+    subject = Subject(seed_id=0, text=first.title, title="sentences")
+    reply = await asker.ask(first.ask, subject, read_sentences(recipe))
+    if reply.value is None:
+        failure = _why([reply])
+        return [], Trial(
+            place=(0, 0, 0),
+            seed=None,
+            anchor=first.title,
+            title=subject.title,
+            rate=None,
+            masked=first.title,
+            failure=failure,
+        )
+    # Numbers below zero: they stand for no seed of the project.
+    return [
+        Seed(id=-line, text=text, split="train", source_id=0, line=line)
+        for line, text in reply.value.kept[:count]
+    ], None
 
 
 async def _try(recipe: Recipe, asker: Asker, item: base.PlanItem, ranks: tuple[int, ...]) -> Trial:

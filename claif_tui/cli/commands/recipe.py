@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
     from claif_tui.core.trying import Trial
 
+_SHOWN = 500
+"""Characters of a field that are shown: a prompt whole, SynCSE's material not."""
+
 
 @click.group("recipe")
 def command() -> None:
@@ -42,7 +45,7 @@ def command() -> None:
 @project_option
 def show(preset: str | None, version: str | None, toml: bool, as_json: bool, project: Path | None) -> None:
     """Show every field of the recipe and its version."""
-    from claif_tui.core.recipe_fields import format_value
+    from claif_tui.core.recipe_fields import brief
     from claif_tui.core.recipe_file import dump
     from claif_tui.core.recipe_presets import ABOUT
     from claif_tui.core.recipes import preset_recipe, recipe_id, to_values
@@ -56,7 +59,7 @@ def show(preset: str | None, version: str | None, toml: bool, as_json: bool, pro
     else:
         output.line(f"recipe {recipe_id(recipe)}")
         output.line(f"preset {recipe.preset}: {ABOUT[recipe.preset]}")
-        output.table([(name, format_value(value)) for name, value in values.items()])
+        output.table([(name, brief(value, _SHOWN)) for name, value in values.items()])
 
 
 @command.command("set")
@@ -68,21 +71,23 @@ def set_(assignments: tuple[str, ...], as_json: bool, project: Path | None) -> N
 
     A text field may come from a file: syncse.material=@FILE. Write @@ for a text that begins with @.
     """
-    from claif_tui.core.recipe_fields import format_value
+    from claif_tui.core.recipe_fields import brief
     from claif_tui.core.recipes import changes, get_field, recipe_id, set_field
     from claif_tui.core.session import save_recipe
+    from claif_tui.core.systems.material import require_material
 
     old = _recipe(project)
     new = old
     for field, text in _pairs(assignments):
         new = set_field(new, field, _text(field, text, new.api))
     changed = changes(old, new)
+    require_material(new)
     save_recipe(project_folder(project), new)
     if as_json:
         output.document({"id": recipe_id(new), "changed": changed})
         return
     for name, value in changed.items():
-        output.line(f"{name}: {format_value(get_field(old, name))} -> {format_value(value)}")
+        output.line(f"{name}: {brief(get_field(old, name), _SHOWN)} -> {brief(value, _SHOWN)}")
     output.line(f"recipe {recipe_id(new)}" if changed else f"recipe {recipe_id(new)}: nothing changed")
 
 
@@ -95,9 +100,11 @@ def validate(file: Path | None, as_json: bool, project: Path | None) -> None:
     from claif_tui.core.recipe_file import load
     from claif_tui.core.recipes import recipe_id
     from claif_tui.core.session import RECIPE_FILE
+    from claif_tui.core.systems.material import require_material
 
     path = file or project_folder(project) / RECIPE_FILE
     recipe = load(path)
+    require_material(recipe)
     if as_json:
         output.document({"path": str(path), "valid": True, "id": recipe_id(recipe)})
     else:
@@ -110,7 +117,7 @@ def validate(file: Path | None, as_json: bool, project: Path | None) -> None:
 @project_option
 def diff(other: str | None, as_json: bool, project: Path | None) -> None:
     """Compare the recipe with its preset, another preset, or a stored version."""
-    from claif_tui.core.recipe_fields import format_value
+    from claif_tui.core.recipe_fields import brief
     from claif_tui.core.recipes import PRESET_NAMES, changes, get_field, preset_recipe
 
     recipe = _recipe(project)
@@ -128,10 +135,7 @@ def diff(other: str | None, as_json: bool, project: Path | None) -> None:
         output.line(f"No difference to {name}.")
     else:
         output.table(
-            [
-                (field, format_value(value), format_value(get_field(base, field)))
-                for field, value in changed.items()
-            ],
+            [(field, brief(value), brief(get_field(base, field))) for field, value in changed.items()],
             head=("field", "this recipe", name),
         )
 
@@ -194,12 +198,12 @@ async def _try(store: Store, ready: Ready, count: int) -> list[Trial]:
     triplets = store.pairs.many(store.triplets.first(count))
     desk = open_desk(store, ready, streaming=False)
     found: list[Trial] = []
-    total = trials_of(ready.recipe, seeds, triplets)
+    total = trials_of(ready.recipe, seeds, triplets) or count
     with diagnostics.Bar("try") as bar:
-        async for trial in try_recipe(store, ready.recipe, desk, seeds, triplets):
+        async for trial in try_recipe(store, ready.recipe, desk, seeds, triplets, write=count):
             found.append(trial)
             bar.update(len(found), total)
-    return sorted(found, key=lambda trial: (trial.seed is None, trial.place))
+    return sorted(found, key=lambda trial: (trial.seed is None, abs(trial.place[0]), trial.place))
 
 
 def _trial_document(trial: Trial) -> dict[str, object]:
@@ -225,7 +229,7 @@ def _show_trials(trials: list[Trial]) -> None:
         anchor = trial.place[0] or trial.place
         if anchor != last:
             last = anchor
-            output.line(f"{f'seed {trial.seed.id}' if trial.seed else 'triplet'}: {trial.anchor}")
+            output.line(f"{_of(trial)}: {trial.anchor}")
         parts = [(trial.title, trial.score, trial.answer.text if trial.answer is not None else "")]
         if trial.negative is not None:
             parts.append(("", trial.negative_score, trial.negative.text))
@@ -233,6 +237,12 @@ def _show_trials(trials: list[Trial]) -> None:
             score = "  -  " if value is None else f"{value:.2f} "
             failure = f"  ! {trial.failure}" if trial.failure and title else ""
             output.line(f"  {title:<{width}}  {score} {text}{failure}")
+
+
+def _of(trial: Trial) -> str:
+    if trial.seed is None:
+        return trial.title
+    return f"seed {trial.seed.id}" if trial.seed.id > 0 else "written"
 
 
 def _recipe(project: Path | None) -> Recipe:

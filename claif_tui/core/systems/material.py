@@ -86,6 +86,12 @@ def material_of(recipe: Recipe) -> Material:
     return material
 
 
+def require_material(recipe: Recipe) -> None:
+    """Raise ``RecipeError`` where a recipe of SynCSE draws more than its material holds."""
+    if recipe.system in ("syncse", "syncse-scratch"):
+        material_of(recipe)
+
+
 @lru_cache(maxsize=8)
 def parse(text: str) -> Material:
     """Read material from TOML; ``RecipeError`` names the field and, where it can, the line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -41,7 +40,7 @@ class LeftOutModal(ClaifModal[None]):
         """The list in a box."""
         with Vertical(classes="dialog reading tall") as box:
             box.border_title = safe.line(
-                f"{left_out(self._source):,} rows left out or merged · {Path(self._source.path).name}"
+                f"{left_out(self._source):,} rows left out or merged · {self._source.name}"
             )
             yield IssueList(empty="Nothing was left out.")
         yield Footer(show_command_palette=False)
@@ -71,7 +70,7 @@ async def show_left_out(screen: ClaifScreen, store: Store, sources: list[Source]
             Choice(
                 key=str(place),
                 value=str(source.id),
-                label=Path(source.path).name,
+                label=source.name,
                 meaning=f"{left_out(source):,} rows",
             )
             for place, source in enumerate(with_rows[:9], 1)

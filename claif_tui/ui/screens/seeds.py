@@ -293,9 +293,7 @@ def _imports(sources: list[Source]) -> list[safe.Part]:
     out: list[safe.Part] = []
     for source in reversed(sources):
         what = "sentences" if source.role == "seeds" else source.role
-        out.append(
-            safe.join((Path(source.path).name, "bold"), (f"  {source.format}, {source.split}", "$text-muted"))
-        )
+        out.append(safe.join((source.name, "bold"), (f"  {source.format}, {source.split}", "$text-muted")))
         left = {"duplicates": source.duplicates, "empty": source.empty, **source.dropped}
         said = ", ".join(f"{count:,} {name}" for name, count in left.items() if count)
         out.append(
