@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from claif_tui.core import answers, scores
 from claif_tui.core.addressing import call_key, call_seed, messages_json, sampling_json
 from claif_tui.core.desk import Desk
 from claif_tui.core.errors import CallTakenError
@@ -19,10 +18,10 @@ from claif_tui.core.events import CallFailed, CallStarted, Event, TokenArrived
 from claif_tui.core.llm.base import Delta, LLMError, Reason
 from claif_tui.core.llm.caller import CallEvent, Sent
 from claif_tui.core.models import Call, NewCall
-from claif_tui.core.prompts import score_mode
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base
+from claif_tui.core.systems.base import RawAnswer, Reader
 
 T = TypeVar("T")
 
@@ -40,15 +39,6 @@ class Subject:
     pair_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading(Generic[T]):
-    """An answer as read: the value, or why it is unusable."""
-
-    value: T | None
-    reason: Reason | None = None
-    detail: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Generic[T]):
     """The end of a question: a value with the key it stands under, or the reason there is none."""
@@ -58,52 +48,6 @@ class Reply(Generic[T]):
     reason: Reason | None = None
     detail: str = ""
     model: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawAnswer:
-    """What readers get: the stored or fresh raw answer."""
-
-    text: str
-    finish_reason: str | None
-
-
-def read_generation(
-    recipe: Recipe, original: str, stop: tuple[str, ...]
-) -> Callable[[RawAnswer], Reading[answers.CleanAnswer]]:
-    """Return the reader of generated sentences for ``original``; ``stop`` is what the request stopped at."""
-    cut_at_quote = '"' in stop
-
-    def read(raw: RawAnswer) -> Reading[answers.CleanAnswer]:
-        if raw.finish_reason not in {"stop", "content_filter"}:
-            return Reading(None, "cut_off", f"finish reason: {raw.finish_reason or 'none'}")
-        if raw.finish_reason == "content_filter":
-            return Reading(None, "refused", "stopped by the endpoint's content filter")
-        clean = answers.clean_answer(raw.text, original, cut_at_quote=cut_at_quote, refusals=recipe.refusals)
-        if clean.answer_class == "empty":
-            return Reading(None, "empty", "no sentence in the answer")
-        if clean.answer_class == "refusal":
-            return Reading(None, "refused", clean.text)
-        return Reading(clean)
-
-    return read
-
-
-def read_score(recipe: Recipe) -> Callable[[RawAnswer], Reading[scores.ParsedScore]]:
-    """Return the reader of similarity scores."""
-    mode = score_mode(recipe)
-
-    def read(raw: RawAnswer) -> Reading[scores.ParsedScore]:
-        if raw.finish_reason is None:
-            return Reading(None, "cut_off", "the answer has no finish reason")
-        visible = answers.split_reasoning(raw.text)[0]
-        parsed = scores.parse_score(visible, mode=mode)
-        if parsed.value is None:
-            reason: Reason = "empty" if not visible.strip() else "unparsed"
-            return Reading(None, reason, parsed.why_invalid or "no readable score")
-        return Reading(parsed)
-
-    return read
 
 
 class Ended(Exception):
@@ -143,9 +87,9 @@ class Asker:
 
     async def ask(
         self,
-        ask: claif.Ask,
+        ask: base.Ask,
         subject: Subject,
-        read: Callable[[RawAnswer], Reading[T]],
+        read: Reader[T],
         *,
         occurrence: int = 0,
         reasks: int = 0,
@@ -204,12 +148,12 @@ class Asker:
                 await asyncio.sleep(ELSEWHERE_SECONDS)
 
     async def _send(
-        self, ask: claif.Ask, subject: Subject, key: str, occurrence: int, attempt: int
+        self, ask: base.Ask, subject: Subject, key: str, occurrence: int, attempt: int
     ) -> tuple[RawAnswer, str | None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running[key] = done
         recipe = self._recipe
-        request = claif.request(recipe, ask, key, call_seed(key))
+        request = base.request(recipe, ask, key, call_seed(key))
         call = NewCall(
             key=key,
             stage=ask.stage,
@@ -265,7 +209,7 @@ class Asker:
         return RawAnswer(text=answer.text, finish_reason=answer.finish_reason), answer.model
 
     def _failed(
-        self, ask: claif.Ask, subject: Subject, key: str, reason: Reason, detail: str, *, final: bool
+        self, ask: base.Ask, subject: Subject, key: str, reason: Reason, detail: str, *, final: bool
     ) -> None:
         self._emit(
             CallFailed(

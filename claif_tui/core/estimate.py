@@ -9,7 +9,8 @@ from claif_tui.core.llm import budget
 from claif_tui.core.llm.base import Price
 from claif_tui.core.models import Seed
 from claif_tui.core.recipes import Recipe
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
+from claif_tui.core.systems.registry import system_of
 
 SAMPLE = 50
 """Seeds that are really rendered for an estimate."""
@@ -47,12 +48,12 @@ def estimate(
     recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: int, price: Price | None
 ) -> Plan:
     """Estimate a run over ``unique`` seeds (``occurrences`` with repeats) from a ``sample`` of them."""
-    items = list(claif.plan(recipe, sample[:SAMPLE]))
-    asks = [claif.request(recipe, item.ask, "", 0) for item in items]
+    items = list(system_of(recipe).plan(recipe, sample[:SAMPLE]))
+    asks = [base.request(recipe, item.asks[0], "", 0) for item in items]
     # A generated sentence is about as long as its original.
     scored = [claif.score_ask(recipe, seed.text, seed.text) for seed in sample[:SAMPLE]]
-    scores = [claif.request(recipe, ask, "", 0) for ask in scored]
-    calls = claif.planned_pairs(recipe, unique, occurrences)
+    scores = [base.request(recipe, ask, "", 0) for ask in scored]
+    calls = system_of(recipe).planned(recipe, unique, occurrences)
     return Plan(
         seeds=unique,
         generate=budget.estimate(asks, calls, price),

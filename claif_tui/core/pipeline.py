@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from claif_tui.core.answers import CleanAnswer
-from claif_tui.core.asking import Ended, Reply, Subject, read_generation
+from claif_tui.core.asking import Ended, Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.events import PairGenerated
 from claif_tui.core.llm.base import Reason
@@ -22,7 +22,7 @@ from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run
 from claif_tui.core.store.items import ItemState
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems.registry import system_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Generation(Run[Planned]):
         store, options = self._store, self._options
         unique, occurrences, last = store.seeds.planned(options.split, options.limit)
         settled = store.items.counts(self._scope, last)
-        self._tally.planned = claif.planned_pairs(self._recipe, unique, occurrences)
+        self._tally.planned = system_of(self._recipe).planned(self._recipe, unique, occurrences)
         self._tally.answered = settled.answered
         self._tally.failed = Counter(settled.failed)
 
@@ -72,11 +72,11 @@ class Generation(Run[Planned]):
         """Return the item's pair, made now or before; None if it failed or is not worth a score."""
         item, recipe = planned.item, self._recipe
         made_before = planned.settled is not None and planned.settled.pair_id is not None
-        subject = Subject(seed_id=item.seed.id, rate=item.rate, text=item.masked.text)
+        subject = Subject(seed_id=item.seed.id, rate=item.rate or 0.0, text=item.subject)
         reply = await self._asking.ask(
-            item.ask,
+            item.asks[0],
             subject,
-            read_generation(recipe, item.seed.text, item.ask.sampling.stop),
+            system_of(recipe).read(recipe, item, 0),
             occurrence=planned.occurrence,
             retry=planned.failed is not None and not made_before,
             known=planned.known,
@@ -92,7 +92,7 @@ class Generation(Run[Planned]):
                     key=reply.key,
                     pair_id=made.pair_id,
                     seed_id=item.seed.id,
-                    rate=item.rate,
+                    rate=item.rate or 0.0,
                     text_a=item.seed.text,
                     text_b=made.text,
                     answer_class=clean.answer_class,
@@ -123,8 +123,8 @@ class Generation(Run[Planned]):
                 generated=clean.text,
                 rate=item.rate,
                 occurrence=planned.occurrence,
-                masked=item.masked.text,
-                merged=item.masked.merged,
+                masked=None if item.masked is None else item.masked.text,
+                merged=item.masked is not None and item.masked.merged,
                 answer_class=clean.answer_class,
                 model=reply.model or self._recipe.model,
                 generate_key=reply.key,
@@ -136,7 +136,7 @@ class Generation(Run[Planned]):
         return _Made(pair_id, clean.text, fresh)
 
     async def _score(self, planned: Planned, made: _Made) -> None:
-        seed, rate = planned.item.seed, planned.item.rate
+        seed, rate = planned.item.seed, planned.item.rate or 0.0
         text = f"{seed.text} ⟷ {made.text}"
         subject = Subject(seed_id=seed.id, rate=rate, text=text, pair_id=made.pair_id)
         retry = planned.failed is not None and not made.fresh

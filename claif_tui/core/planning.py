@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from claif_tui.core.addressing import call_key
-from claif_tui.core.masking import rate_permille
 from claif_tui.core.models import Call, RunKind, Seed, Split
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.items import Item, OccurrenceCounter
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base
+from claif_tui.core.systems.registry import system_of
 
 CHUNK_SEEDS = 64
 """Seeds that are planned at a time; with the queue behind it this bounds what a run keeps in memory."""
@@ -39,7 +39,7 @@ class RunOptions:
 class Planned:
     """One item that needs something, with what the store knows of it."""
 
-    item: claif.PlanItem
+    item: base.PlanItem
     occurrence: int
     known: Call | None
     settled: Item | None
@@ -47,7 +47,7 @@ class Planned:
     @property
     def place(self) -> tuple[int, int, int]:
         """(seed, rate in thousandths, copy): where the item's outcome is kept."""
-        return _place(self.item)
+        return self.item.place
 
     @property
     def failed(self) -> str | None:
@@ -76,13 +76,13 @@ def _next_chunk(
     some = list(islice(seeds, CHUNK_SEEDS))
     if not some:
         return None
-    items = list(claif.plan(recipe, some))
+    items = list(system_of(recipe).plan(recipe, some))
     # Settled items are ranked too: the rank is among all identical requests of the plan.
-    ranks = counter.ranks([item.ask.identity for item in items])
+    ranks = counter.ranks([item.asks[0].identity for item in items])
     settled = store.items.of_seeds(requests_id(recipe), some[0].id, some[-1].id)
-    chunk = [(item, rank, settled.get(_place(item))) for item, rank in zip(items, ranks, strict=True)]
+    chunk = [(item, rank, settled.get(item.place)) for item, rank in zip(items, ranks, strict=True)]
     wanted = [entry for entry in chunk if _is_wanted(options, entry[2])]
-    keys = [call_key(item.ask.identity, rank, 0) for item, rank, _ in wanted]
+    keys = [call_key(item.asks[0].identity, rank, 0) for item, rank, _ in wanted]
     known = store.calls.known(keys)
     return [
         Planned(item, rank, known.get(key), before)
@@ -96,7 +96,3 @@ def _is_wanted(options: RunOptions, settled: Item | None) -> bool:
     if settled is None or settled.state != "failed":
         return False
     return options.retry_reasons is None or settled.reason in options.retry_reasons
-
-
-def _place(item: claif.PlanItem) -> tuple[int, int, int]:
-    return item.seed.id, rate_permille(item.rate), item.copy

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROMPTS_VERSION = 1
 
-TemplateKind = Literal["fill", "paraphrase", "score"]
+TemplateKind = Literal["fill", "paraphrase", "score", "sentences"]
 ScorePrompt = Literal["paper", "score-and-reason", "reason-then-score"]
 Messages = tuple[tuple[str, str], ...]
 """(role, content); a completions prompt is one "user" message."""
@@ -28,12 +28,16 @@ PLACEHOLDERS: dict[TemplateKind, tuple[str, ...]] = {
     "fill": ("masked",),
     "paraphrase": ("sentence",),
     "score": ("sentence1", "sentence2"),
+    "sentences": ("genre", "topics", "count"),
 }
 _MEANING = {
     "masked": "the masked sentence",
     "sentence": "the original sentence",
     "sentence1": "the original sentence",
     "sentence2": "the generated sentence",
+    "genre": "the genre",
+    "topics": "the topics",
+    "count": "the number of sentences",
 }
 _PATTERNS = {kind: re.compile(r"\{(" + "|".join(names) + r")\}") for kind, names in PLACEHOLDERS.items()}
 _ANY_NAME = re.compile(r"\{(" + "|".join(_MEANING) + r")\}")

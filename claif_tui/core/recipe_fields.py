@@ -15,7 +15,7 @@ from claif_tui.core.masking import rate_permille
 from claif_tui.core.prompts import TemplateKind, require_template
 
 Value = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
-FieldKind = Literal["bool", "int", "float", "str", "text", "choice", "rates", "patterns"]
+FieldKind = Literal["bool", "int", "float", "str", "text", "choice", "rates", "patterns", "material"]
 
 _WORDS = {
     "true": True,
@@ -35,7 +35,7 @@ class FieldSpec:
 
     ``low`` and ``high`` are inclusive. ``affects``: "requests" changes what is asked of a model or how answers
     are read, "export" only what post-processing makes of the pairs, "label" nothing. ``template`` marks a
-    prompt; ``empty`` allows an empty text.
+    prompt; ``empty`` allows an empty text; ``systems`` are those that the field means something to, () all of them.
     """
 
     name: str
@@ -47,6 +47,7 @@ class FieldSpec:
     choices: tuple[str, ...] = ()
     template: TemplateKind | None = None
     empty: bool = False
+    systems: tuple[str, ...] = ()
     affects: Literal["requests", "export", "label"] = "requests"
 
     @property
@@ -93,7 +94,7 @@ def coerce(spec: FieldSpec, value: object) -> Value:
         return _rates(spec, value)
     if spec.kind == "patterns":
         return _patterns(spec, value)
-    if spec.kind in {"str", "text", "choice"}:
+    if spec.kind in {"str", "text", "choice", "material"}:
         return _text(spec, value)
     if spec.kind == "bool":
         if isinstance(value, str):

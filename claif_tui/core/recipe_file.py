@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from claif_tui.core.atomic import replacing
 from claif_tui.core.errors import InputError, RecipeError
 from claif_tui.core.recipe_fields import Value, nearest
-from claif_tui.core.recipes import BY_NAME, FIELDS, Recipe, changes, from_values
+from claif_tui.core.recipes import BY_NAME, Recipe, changes, fields_of, from_values
 
 if TYPE_CHECKING:
     from tomlkit.items import Item
@@ -79,16 +79,17 @@ def dump(recipe: Recipe) -> str:
     """Return the whole recipe as TOML, every field with its meaning as a comment."""
     lines = [f"# {_HEAD}"]
     table = ""
-    for spec in FIELDS:
+    fields = fields_of(recipe.system)
+    tables = list(dict.fromkeys(spec.name.rpartition(".")[0] for spec in fields))
+    for spec in sorted(fields, key=lambda spec: tables.index(spec.name.rpartition(".")[0])):
         head, _, key = spec.name.rpartition(".")
         if head != table:
             lines += ["", f"[{head}]"]
             if head in _NOTES:
                 lines.append(f"# {_NOTES[head]}")
             table = head
-        shown = (
-            spec.help if spec.kind in {"str", "text", "bool", "patterns"} else f"{spec.help} ({spec.expected})"
-        )
+        plain = spec.kind in {"str", "text", "bool", "patterns", "material"}
+        shown = spec.help if plain else f"{spec.help} ({spec.expected})"
         lines.append(f"# {shown}")
         lines.append(f"{key} = {_item(getattr(recipe, spec.attr)).as_string()}")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""The recipe: every knob that decides what data comes out, its three presets, its versions. No files here.
+"""The recipe: every knob that decides what data comes out, and its versions. No files here.
 
-One table, ``FIELDS``, names each knob with its type, range and help; the command line, the screen, the TOML
-form (``claif_tui.core.recipe_file``) and the docs all walk it. Budget, concurrency and the like are not recipe.
+One table, ``recipe_schema.FIELDS``, names each knob with its type, range and help; the command line, the screen, the
+TOML form (``claif_tui.core.recipe_file``) and the docs all walk it. Budget, concurrency and the like are not recipe.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
 
-from claif_tui.core import masking, prompts
+from claif_tui.core import masking, prompts, system_prompts
 from claif_tui.core.answers import DEFAULT_REFUSALS
 from claif_tui.core.errors import RecipeError
 from claif_tui.core.llm.base import Api
 from claif_tui.core.prompts import ScorePrompt
 from claif_tui.core.recipe_fields import FieldSpec, Value, coerce, nearest
+from claif_tui.core.recipe_presets import PRESET_NAMES as PRESET_NAMES
+from claif_tui.core.recipe_presets import PRESETS, Preset, SystemName, first_preset
+from claif_tui.core.recipe_schema import BY_NAME as BY_NAME
+from claif_tui.core.recipe_schema import FIELDS as FIELDS
+from claif_tui.core.recipe_schema import Conflicts, Decoding, DinoVariant, SyncsePrompts, ZeroPool, applies
 
-Preset = Literal["claif", "official-code", "paper-literal"]
-ZeroPool = Literal["generated", "originals"]
-Conflicts = Literal["mean", "first"]
-
-PRESET_NAMES: tuple[Preset, ...] = get_args(Preset)
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
@@ -31,7 +30,7 @@ RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class Recipe:
     """All knobs, flat; ``FIELDS`` has their public names, meaning and ranges. Defaults: preset claif."""
 
-    system: Literal["claif"] = "claif"
+    system: SystemName = "claif"
     preset: Preset = "claif"
     seed: int = 42
     keep_duplicates: bool = False
@@ -67,237 +66,34 @@ class Recipe:
     cap: int = 2
     zero_pairs: int = 2
     zero_pool: ZeroPool = "generated"
-
-
-PRESETS: dict[Preset, dict[str, object]] = {
-    "claif": {
-        "keep_duplicates": False,
-        "score_prompt": "paper",
-        "fill_temperature": 0.7,
-        "score_temperature": 0.0,
-        "smoothing": 0.2,
-        "cap": 2,
-        "zero_pool": "generated",
-    },
-    "official-code": {
-        "keep_duplicates": True,
-        "score_prompt": "score-and-reason",
-        "fill_temperature": 0.7,
-        "score_temperature": 0.7,
-        "smoothing": 0.2,
-        "cap": 2,
-        "zero_pool": "generated",
-    },
-    "paper-literal": {
-        "keep_duplicates": False,
-        "score_prompt": "paper",
-        "fill_temperature": 0.7,
-        "score_temperature": 0.7,
-        "smoothing": 0.0,
-        "cap": 0,
-        "zero_pool": "originals",
-    },
-}
-"""What each preset of methods 3.2 fixes, by attribute; every other knob keeps its default."""
-
-
-def _prompt_fields(form: str, attr: str) -> tuple[FieldSpec, ...]:
-    names: tuple[tuple[str, str, prompts.TemplateKind, str], ...] = (
-        ("fill", "fill", "fill", "asks to replace the masks (rates above 0); needs {masked}"),
-        ("paraphrase", "paraphrase", "paraphrase", "asks for the same meaning (rate 0.0); needs {sentence}"),
-        ("paper", "paper", "score", "asks for the score alone"),
-        ("score-and-reason", "score_and_reason", "score", "asks for the score, then the reason"),
-        ("reason-then-score", "reason_then_score", "score", "asks for the reason, then the score"),
-    )
-    return tuple(
-        FieldSpec(
-            name=f"prompts.{form}.{name}",
-            attr=f"{attr}_{tail}",
-            kind="text",
-            help=f"{form}: {text}" + ("; needs {sentence1} and {sentence2}" if template == "score" else ""),
-            template=template,
-        )
-        for name, tail, template, text in names
-    )
-
-
-FIELDS: tuple[FieldSpec, ...] = (
-    FieldSpec(name="system", attr="system", kind="choice", choices=("claif",), help="method that makes pairs"),
-    FieldSpec(
-        name="preset",
-        attr="preset",
-        kind="choice",
-        choices=PRESET_NAMES,
-        affects="label",
-        help="where values not given here come from; setting it sets them all",
-    ),
-    FieldSpec(
-        name="seed",
-        attr="seed",
-        kind="int",
-        low=0,
-        high=2**63 - 1,
-        help="of masks, zero pairs and sampling",
-    ),
-    FieldSpec(
-        name="seeds.keep_duplicates",
-        attr="keep_duplicates",
-        kind="bool",
-        help="ask once for each occurrence of a repeated sentence, not once for all",
-    ),
-    FieldSpec(
-        name="masks.rates",
-        attr="rates",
-        kind="rates",
-        low=0,
-        high=1,
-        help="shares of words to mask; one request a sentence for each; 0.0 asks for a paraphrase",
-    ),
-    FieldSpec(
-        name="masks.merge",
-        attr="merge",
-        kind="float",
-        low=0,
-        high=1,
-        help="probability, drawn once a masked sentence, that adjacent masks become one",
-    ),
-    FieldSpec(name="model.profile", attr="profile", kind="str", help="endpoint profile that is asked"),
-    FieldSpec(name="model.name", attr="model", kind="str", help="model that is asked"),
-    FieldSpec(
-        name="model.api",
-        attr="api",
-        kind="choice",
-        choices=get_args(Api),
-        help="chat: instruction as the user's turn; completions: open quotes, as in the official code",
-    ),
-    FieldSpec(
-        name="model.temperature",
-        attr="fill_temperature",
-        kind="float",
-        low=0,
-        high=2,
-        help="sampling temperature when generating",
-    ),
-    FieldSpec(
-        name="model.score_temperature",
-        attr="score_temperature",
-        kind="float",
-        low=0,
-        high=2,
-        help="sampling temperature when scoring",
-    ),
-    FieldSpec(name="model.top_p", attr="top_p", kind="float", low=0.001, high=1, help="nucleus sampling"),
-    FieldSpec(
-        name="model.max_tokens",
-        attr="max_tokens",
-        kind="int",
-        low=1,
-        high=131_072,
-        help="longest answer, in tokens",
-    ),
-    FieldSpec(
-        name="score.prompt",
-        attr="score_prompt",
-        kind="choice",
-        choices=prompts.SCORE_PROMPTS,
-        help="which scoring prompt is used",
-    ),
-    FieldSpec(
-        name="score.reasks",
-        attr="reasks",
-        kind="int",
-        low=0,
-        high=10,
-        help="times to ask again for a readable score",
-    ),
-    FieldSpec(
-        name="prompts.system",
-        attr="system_line",
-        kind="text",
-        empty=True,
-        help="chat: system line when generating; empty sends none",
-    ),
-    *_prompt_fields("chat", "chat"),
-    *_prompt_fields("completions", "completions"),
-    FieldSpec(
-        name="answers.refusals",
-        attr="refusals",
-        kind="patterns",
-        help="regular expressions (any case) that mark an answer as a refusal unless the seed matches too",
-    ),
-    FieldSpec(
-        name="post.deduplicate",
-        attr="deduplicate",
-        kind="bool",
-        affects="export",
-        help="keep one row for each (sentence1, sentence2)",
-    ),
-    FieldSpec(
-        name="post.conflicts",
-        attr="conflicts",
-        kind="choice",
-        choices=get_args(Conflicts),
-        affects="export",
-        help="score of a pair found with several scores",
-    ),
-    FieldSpec(
-        name="post.drop_identical",
-        attr="drop_identical",
-        kind="bool",
-        affects="export",
-        help="drop pairs of equal sentences",
-    ),
-    FieldSpec(
-        name="post.drop_mask",
-        attr="drop_mask",
-        kind="bool",
-        affects="export",
-        help="drop pairs in which <mask> is left",
-    ),
-    FieldSpec(
-        name="post.drop_refusals",
-        attr="drop_refusals",
-        kind="bool",
-        affects="export",
-        help="drop unedited answers classed as refusals",
-    ),
-    FieldSpec(
-        name="post.smoothing",
-        attr="smoothing",
-        kind="float",
-        low=0,
-        high=1,
-        affects="export",
-        help="epsilon of y' = (1 - epsilon) y + epsilon/2; 0 = off",
-    ),
-    FieldSpec(
-        name="post.cap",
-        attr="cap",
-        kind="int",
-        low=0,
-        high=1_000_000,
-        affects="export",
-        help="most rows for one (sentence1, score); 0 = off",
-    ),
-    FieldSpec(
-        name="post.zero_pairs",
-        attr="zero_pairs",
-        kind="int",
-        low=0,
-        high=100,
-        affects="export",
-        help="random pairs with score 0 for each sentence1; 0 = off",
-    ),
-    FieldSpec(
-        name="post.zero_pool",
-        attr="zero_pool",
-        kind="choice",
-        choices=get_args(ZeroPool),
-        affects="export",
-        help="where the partners of zero pairs come from",
-    ),
-)
-BY_NAME: dict[str, FieldSpec] = {spec.name: spec for spec in FIELDS}
+    dino_variant: DinoVariant = "api"
+    dino_samples: int = 2
+    dino_decay: float = 100.0
+    dino_floor: float = 0.01
+    dino_top_k: int = 5
+    dino_same: str = system_prompts.DINO_SAME
+    dino_similar: str = system_prompts.DINO_SIMILAR
+    dino_different: str = system_prompts.DINO_DIFFERENT
+    syncse_prompts: SyncsePrompts = "pools"
+    syncse_exemplars: int = 5
+    material: str = ""
+    naive_positive: str = system_prompts.NAIVE_POSITIVE
+    naive_negative: str = system_prompts.NAIVE_NEGATIVE
+    scratch_sentences: int = 1000
+    scratch_per_request: int = 10
+    scratch_topics: int = 6
+    scratch_prompt: str = system_prompts.SCRATCH
+    decoding: Decoding = "two-shot"
+    omega: float = 0.3
+    plausibility: float = 0.1
+    multicsr_entailment: str = system_prompts.MULTICSR_ENTAILMENT
+    multicsr_contradiction: str = system_prompts.MULTICSR_CONTRADICTION
+    multicsr_score: str = system_prompts.MULTICSR_SCORE
+    score_negatives: bool = False
+    swap: bool = True
+    alpha: float = 3.0
+    beta: float = 3.0
+    gamma: float = 0.0
 
 
 def preset_recipe(name: str) -> Recipe:
@@ -316,12 +112,15 @@ def set_field(recipe: Recipe, name: str, value: object) -> Recipe:
 
     ``name`` is dotted ("masks.rates"); its last part is enough where it is unique ("rates"), and
     "prompts.fill" means that of the API form in force. "off" is 0 for counts that may be 0. Setting "preset"
-    sets everything the preset fixes. Raises ``RecipeError`` naming the field, what it expects, a near name.
+    sets everything the preset fixes, and setting "system" means its first preset. Raises ``RecipeError`` naming the
+    field, what it expects, a near name.
     """
     spec = find_field(name, recipe.api)
     read = coerce(spec, value)
     if spec.attr == "preset":
         return _apply_preset(recipe, str(read))
+    if spec.attr == "system":
+        return recipe if read == recipe.system else _apply_preset(recipe, first_preset(str(read)))
     return replace(recipe, **{spec.attr: read})  # type: ignore[arg-type]  # coerce checks the type
 
 
@@ -343,15 +142,31 @@ def from_values(values: Mapping[str, object]) -> Recipe:
     for name in values:
         if name not in BY_NAME:
             raise RecipeError(f"there is no recipe field {name!r}", nearest(name, BY_NAME))
-    preset = values.get("preset", "claif")
+    system = str(coerce(BY_NAME["system"], values["system"])) if "system" in values else None
+    preset = values.get("preset", "claif" if system is None else first_preset(system))
     recipe = preset_recipe(str(coerce(BY_NAME["preset"], preset)))
+    if system is not None and recipe.system != system:
+        raise RecipeError(
+            f"preset {recipe.preset} is one of {recipe.system}, and system is {system}",
+            f"Presets of {system}: {', '.join(presets_of(system))}.",
+        )
     read = {BY_NAME[name].attr: coerce(BY_NAME[name], value) for name, value in values.items()}
     return replace(recipe, **read)  # type: ignore[arg-type]  # coerce checks the types
 
 
 def to_values(recipe: Recipe) -> dict[str, Value]:
-    """Return every field by its dotted name, in the order of ``FIELDS``."""
-    return {spec.name: getattr(recipe, spec.attr) for spec in FIELDS}
+    """Return every field that means something to the recipe's system by its dotted name, in the order of ``FIELDS``."""
+    return {spec.name: getattr(recipe, spec.attr) for spec in fields_of(recipe.system)}
+
+
+def fields_of(system: str) -> list[FieldSpec]:
+    """Return the fields that mean something to ``system``, in the order of ``FIELDS``."""
+    return [spec for spec in FIELDS if applies(spec, system)]
+
+
+def presets_of(system: str) -> list[Preset]:
+    """Return the presets of ``system``, the one it stands for first."""
+    return [name for name, values in PRESETS.items() if values["system"] == system]
 
 
 def changes(old: Recipe, new: Recipe) -> dict[str, Value]:
@@ -365,7 +180,8 @@ def diff(recipe: Recipe, preset: str) -> list[tuple[str, Value, Value]]:
     return [
         (spec.name, getattr(recipe, spec.attr), getattr(base, spec.attr))
         for spec in FIELDS
-        if spec.affects != "label" and getattr(recipe, spec.attr) != getattr(base, spec.attr)
+        if applies(spec, recipe.system) or applies(spec, base.system)
+        if spec.attr != "preset" and getattr(recipe, spec.attr) != getattr(base, spec.attr)
     ]
 
 
@@ -398,22 +214,28 @@ def from_json(text: str) -> Recipe:
         raise RecipeError(f"the stored recipe is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise RecipeError("the stored recipe is not a JSON object")
-    missing = [name for name in BY_NAME if name not in data]
+    recipe = from_values(data)
+    missing = [spec.name for spec in fields_of(recipe.system) if spec.name not in data]
     if missing:
         raise RecipeError(f"the stored recipe lacks {', '.join(missing)}", "It was written by another version.")
-    return from_values(data)
+    return recipe
 
 
 def _apply_preset(recipe: Recipe, name: str) -> Recipe:
     read = coerce(BY_NAME["preset"], name)
-    for known in PRESET_NAMES:
-        if known == read:
-            return replace(recipe, preset=known, **PRESETS[known])  # type: ignore[arg-type]  # table above
-    raise AssertionError(name)
+    known = next(preset for preset in PRESET_NAMES if preset == read)
+    values = PRESETS[known]
+    if values["system"] != recipe.system:
+        # Another system: nothing of the last one's settings is meant, but who is asked and the seed are.
+        kept = {attr: getattr(recipe, attr) for attr in ("seed", "profile", "model", "api")}
+        recipe = replace(Recipe(), **kept)
+    return replace(recipe, preset=known, **values)  # type: ignore[arg-type]  # names and types are tested
 
 
 def _content_id(recipe: Recipe, affects: tuple[str, ...]) -> str:
-    values = {spec.name: getattr(recipe, spec.attr) for spec in FIELDS if spec.affects in affects}
+    values = {
+        spec.name: getattr(recipe, spec.attr) for spec in fields_of(recipe.system) if spec.affects in affects
+    }
     return hashlib.sha256(_canonical(values).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from claif_tui.core.asking import Asker, Ended, Reply, Subject, read_score
+from claif_tui.core.asking import Asker, Ended, Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.errors import ClaifError
 from claif_tui.core.events import (
@@ -32,6 +32,7 @@ from claif_tui.core.scores import ParsedScore
 from claif_tui.core.store.runs import Ask
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems import claif
+from claif_tui.core.systems.readers import read_score
 from claif_tui.core.watching import watch
 
 Item = TypeVar("Item")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from claif_tui.core.models import NANO, Counts, Run
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems.registry import system_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def status(store: Store, recipe: Recipe) -> Status:
     items = store.items.counts(scope, last_seed)
     money = store.ledger.get(scope)
     return Status(
-        planned=claif.planned_pairs(recipe, unique, occurrences),
+        planned=system_of(recipe).planned(recipe, unique, occurrences),
         limit=limit,
         answered=items.answered,
         failed=items.failed,

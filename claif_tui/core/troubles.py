@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claif_tui.core.addressing import call_key
-from claif_tui.core.masking import rate_permille
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
+from claif_tui.core.systems.registry import system_of
 
 if TYPE_CHECKING:
     from claif_tui.core.models import Call, Seed
@@ -52,7 +52,7 @@ def trouble(store: Store, recipe: Recipe, item: Item) -> Trouble | None:
         pair = store.pairs.get(item.pair_id)
         return None if pair is None else Trouble(item=item, seed=seed, stage="score", asked=pair.generated)
     planned = _planned(recipe, seed, item)
-    return Trouble(item=item, seed=seed, stage="generate", asked=planned.masked.text if planned else seed.text)
+    return Trouble(item=item, seed=seed, stage="generate", asked=planned.subject if planned else seed.text)
 
 
 def call_of(store: Store, recipe: Recipe, found: Trouble) -> Call | None:
@@ -64,7 +64,7 @@ def call_of(store: Store, recipe: Recipe, found: Trouble) -> Call | None:
         planned = _planned(recipe, seed, item)
         if planned is None:
             return None
-        identity = planned.ask.identity
+        identity = planned.asks[0].identity
     for occurrence in range(OCCURRENCES if found.stage == "generate" else 1):
         keys = [call_key(identity, occurrence, attempt) for attempt in range(ATTEMPTS)]
         known = store.calls.known(keys)
@@ -74,6 +74,6 @@ def call_of(store: Store, recipe: Recipe, found: Trouble) -> Call | None:
     return None
 
 
-def _planned(recipe: Recipe, seed: Seed, item: Item) -> claif.PlanItem | None:
-    plan = claif.plan(recipe, [seed])
-    return next((p for p in plan if rate_permille(p.rate) == item.rate and p.copy == item.copy), None)
+def _planned(recipe: Recipe, seed: Seed, item: Item) -> base.PlanItem | None:
+    plan = system_of(recipe).plan(recipe, [seed])
+    return next((p for p in plan if p.slot == item.rate and p.copy == item.copy), None)

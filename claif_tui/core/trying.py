@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from claif_tui.core.answers import CleanAnswer
-from claif_tui.core.asking import Asker, Reply, Subject, read_generation, read_score
+from claif_tui.core.asking import Asker, Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.models import RunState, Seed
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
+from claif_tui.core.systems.readers import read_score
+from claif_tui.core.systems.registry import system_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,8 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
         await desk.open()
         asker = Asker(store, recipe, desk, run_id, lambda _: None)
         counter = OccurrenceCounter()
-        items = list(claif.plan(recipe, seeds))
-        ranks = counter.ranks([item.ask.identity for item in items])
+        items = list(system_of(recipe).plan(recipe, seeds))
+        ranks = counter.ranks([item.asks[0].identity for item in items])
         counter.close()
         tasks = [
             asyncio.create_task(_try(recipe, asker, item, rank))
@@ -73,12 +75,12 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
         await asyncio.to_thread(store.runs.set_state, run_id, state)
 
 
-async def _try(recipe: Recipe, asker: Asker, item: claif.PlanItem, rank: int) -> Trial:
+async def _try(recipe: Recipe, asker: Asker, item: base.PlanItem, rank: int) -> Trial:
     text, seed_id = item.seed.text, item.seed.id
     reply = await asker.ask(
-        item.ask,
-        Subject(seed_id=seed_id, rate=item.rate, text=item.masked.text),
-        read_generation(recipe, text, item.ask.sampling.stop),
+        item.asks[0],
+        Subject(seed_id=seed_id, rate=item.rate or 0.0, text=item.subject),
+        system_of(recipe).read(recipe, item, 0),
         occurrence=rank,
     )
     answer = reply.value
@@ -86,18 +88,18 @@ async def _try(recipe: Recipe, asker: Asker, item: claif.PlanItem, rank: int) ->
         return _trial(item, answer, None, _why(reply))
     scored = await asker.ask(
         claif.score_ask(recipe, text, answer.text),
-        Subject(seed_id=seed_id, rate=item.rate, text=f"{text} ⟷ {answer.text}"),
+        Subject(seed_id=seed_id, rate=item.rate or 0.0, text=f"{text} ⟷ {answer.text}"),
         read_score(recipe),
         reasks=recipe.reasks,
     )
     return _trial(item, answer, scored.value, _why(scored))
 
 
-def _trial(item: claif.PlanItem, answer: CleanAnswer | None, score: ParsedScore | None, failure: str) -> Trial:
+def _trial(item: base.PlanItem, answer: CleanAnswer | None, score: ParsedScore | None, failure: str) -> Trial:
     return Trial(
         seed=item.seed,
-        rate=item.rate,
-        masked=item.masked.text,
+        rate=item.rate or 0.0,
+        masked=item.subject,
         answer=answer,
         score=score.value if score is not None else None,
         reason=score.reason if score is not None else "",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from claif_tui.core.asking import RawAnswer
 from claif_tui.core.models import NANO, NewScore
 from claif_tui.core.rating.explaining import read_explanation
 from claif_tui.core.rating.session import RaterSession
 from claif_tui.core.store.store import Store
+from claif_tui.core.systems.base import RawAnswer
 from tests.cli.conftest import Cli, child, finish
 from tests.core import study_support
 from tests.llm_fixtures import Factory, LLMServer

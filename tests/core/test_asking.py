@@ -15,7 +15,7 @@ from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems.registry import system_of
 from claif_tui.core.trying import try_recipe
 from tests.core.test_pipeline import SEEDS, desk, fill, run
 from tests.llm_fixtures import Factory
@@ -35,10 +35,10 @@ def recipe() -> Recipe:
 
 async def in_flight(store: Store, recipe: Recipe, kind: RunKind, attempt: int = 0) -> tuple[Run, str]:
     """A run that has reserved the first request of the plan and not got its answer."""
-    item = next(claif.plan(recipe, store.seeds.page(limit=1)))
+    item = next(system_of(recipe).plan(recipe, store.seeds.page(limit=1)))
     taken = store.runs.start(kind, None, recipe.profile, recipe.model, {})
     call = NewCall(
-        key=call_key(item.ask.identity, 0, attempt),
+        key=call_key(item.asks[0].identity, 0, attempt),
         stage="generate",
         recipe_id=requests_id(recipe),
         run_id=taken.id,
@@ -50,8 +50,8 @@ async def in_flight(store: Store, recipe: Recipe, kind: RunKind, attempt: int = 
         profile=recipe.profile,
         model=recipe.model,
         api=recipe.api,
-        prompt=messages_json(item.ask.messages),
-        params=sampling_json(item.ask.sampling),
+        prompt=messages_json(item.asks[0].messages),
+        params=sampling_json(item.asks[0].sampling),
         reserve_nano=7,
     )
     assert await store.calls.reserve(call)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claif_tui.core import recipe_file, recipes
+from claif_tui.core import recipe_fields, recipe_file, recipes
 from claif_tui.core.errors import InputError, RecipeError
 from claif_tui.core.recipe_fields import Value, format_value
 from claif_tui.core.recipes import BY_NAME, FIELDS, PRESET_NAMES, Recipe, preset_recipe, set_field
@@ -53,11 +53,21 @@ OTHER: dict[str, Value] = {
     "score.prompt": "score-and-reason",
     "post.conflicts": "first",
     "post.zero_pool": "originals",
+    "dino.variant": "local",
+    "syncse.prompts": "naive",
+    "multicsr.decoding": "contrastive",
+    "prompts.scratch.sentences": "Write {count} sentences of a {genre} on {topics}.",
 }
 
 
+def _base(name: str) -> Recipe:
+    """The defaults of the first system that has the field."""
+    systems = BY_NAME[name].systems or ("claif",)
+    return set_field(Recipe(), "system", systems[0])
+
+
 def _other(name: str) -> Value:
-    spec, value = BY_NAME[name], getattr(Recipe(), BY_NAME[name].attr)
+    spec, value = BY_NAME[name], getattr(_base(name), BY_NAME[name].attr)
     if name in OTHER:
         return OTHER[name]
     if isinstance(value, bool):
@@ -71,7 +81,7 @@ def _other(name: str) -> Value:
 
 @pytest.mark.parametrize("name", [spec.name for spec in FIELDS if spec.name != "system"])
 def test_each_field_can_be_set_shown_written_and_counts_in_the_id(name: str) -> None:
-    old, value = Recipe(), _other(name)
+    old, value = _base(name), _other(name)
     new = set_field(old, name, value)
     assert recipes.get_field(new, name) == value
     assert set_field(old, name, format_value(value)) == new
@@ -82,7 +92,7 @@ def test_each_field_can_be_set_shown_written_and_counts_in_the_id(name: str) -> 
     if name != "preset":
         assert (recipes.recipe_id(new) != recipes.recipe_id(old)) == (affects != "label")
         assert (recipes.requests_id(new) != recipes.requests_id(old)) == (affects == "requests")
-        assert recipes.diff(new, "claif") == [(name, value, recipes.get_field(old, name))]
+        assert recipes.diff(new, old.preset) == [(name, value, recipes.get_field(old, name))]
 
 
 def test_an_id_is_blind_to_the_name_of_the_preset() -> None:
@@ -90,7 +100,46 @@ def test_an_id_is_blind_to_the_name_of_the_preset() -> None:
     assert len(recipes.recipe_id(base)) == 12
     by_hand = set_field(base, "preset", "paper-literal")
     assert recipes.recipe_id(replace(by_hand, preset="claif")) == recipes.recipe_id(by_hand)
-    assert len({recipes.recipe_id(preset_recipe(name)) for name in PRESET_NAMES}) == 3
+    assert len({recipes.recipe_id(preset_recipe(name)) for name in PRESET_NAMES}) == len(PRESET_NAMES)
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_a_preset_fixes_its_system_and_only_known_knobs(name: str) -> None:
+    recipe = preset_recipe(name)
+    assert name in recipes.presets_of(recipe.system)
+    assert recipes.diff(recipe, name) == []
+    assert recipes.from_json(recipes.to_json(recipe)) == recipe
+    for spec in FIELDS:
+        assert recipe_fields.coerce(spec, getattr(recipe, spec.attr)) == getattr(recipe, spec.attr)
+
+
+def test_another_system_keeps_who_is_asked_and_nothing_else_of_the_last_one() -> None:
+    mine = replace(Recipe(), model="m", profile="p", api="completions", seed=7, rates=(0.5,), top_p=0.3)
+    dino = set_field(mine, "system", "dino")
+    assert (dino.preset, dino.model, dino.profile, dino.api, dino.seed) == (
+        "dino-api",
+        "m",
+        "p",
+        "completions",
+        7,
+    )
+    assert (dino.rates, dino.top_p, dino.max_tokens) == (Recipe().rates, 0.9, 40)
+    assert set_field(dino, "system", "dino") == dino
+    assert "masks.rates" not in recipes.to_values(dino) and "dino.samples" not in recipes.to_values(mine)
+    back = set_field(dino, "preset", "claif")
+    assert recipes.recipe_id(back) == recipes.recipe_id(replace(mine, rates=Recipe().rates, top_p=0.9))
+
+
+def test_a_knob_of_another_system_counts_in_no_id() -> None:
+    assert recipes.recipe_id(set_field(Recipe(), "dino.samples", 5)) == recipes.recipe_id(Recipe())
+    # The id of the default recipe is in every project there is: new systems must not change it.
+    assert recipes.recipe_id(Recipe()) == "f75ac0314cce"
+
+
+def test_a_preset_of_another_system_is_refused() -> None:
+    with pytest.raises(RecipeError, match="preset dino-api is one of dino, and system is claif"):
+        recipe_file.parse('system = "claif"\npreset = "dino-api"\n')
+    assert recipe_file.parse('system = "multicsr"\n').preset == "multicsr"
 
 
 def test_the_order_of_rates_does_not_matter() -> None:

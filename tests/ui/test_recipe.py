@@ -7,7 +7,7 @@ from pathlib import Path
 from claif_tui.core import recipe_file
 from claif_tui.core.masking import mask_sentence
 from claif_tui.core.models import NANO
-from claif_tui.core.recipes import FIELDS, Recipe, recipe_id, requests_id
+from claif_tui.core.recipes import Recipe, fields_of, recipe_id, requests_id
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.dialogs import ConfirmModal, TextModal
@@ -56,7 +56,7 @@ async def test_every_knob_of_the_recipe_has_a_field() -> None:
                 draft.edit("model.api", api)
                 draft.edit("score.prompt", prompt)
                 shown.add(draft.name_of(key))
-    assert {spec.name for spec in FIELDS} <= shown
+    assert {spec.name for spec in fields_of("claif")} <= shown
 
 
 async def test_real_seeds_are_masked_and_the_exact_request_stands_beside(project: Path) -> None:

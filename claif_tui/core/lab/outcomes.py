@@ -12,13 +12,15 @@ from typing import Generic, TypeVar
 
 from claif_tui.core.addressing import call_key
 from claif_tui.core.answers import CleanAnswer
-from claif_tui.core.asking import RawAnswer, Reading, read_generation, read_score
 from claif_tui.core.lab.models import Asked, Cell, GoldRow, Made
 from claif_tui.core.models import Seed
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
+from claif_tui.core.systems.base import RawAnswer, Reading
+from claif_tui.core.systems.readers import read_score
+from claif_tui.core.systems.registry import system_of
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ T = TypeVar("T")
 class Question(Generic[T]):
     """One thing to be asked: the request, its rank among equal ones, how its answer is read, re-asks allowed."""
 
-    ask: claif.Ask
+    ask: base.Ask
     read: Callable[[RawAnswer], Reading[T]]
     occurrence: int = 0
     reasks: int = 0
@@ -39,19 +41,19 @@ def score_question(cell: Cell, text_a: str, text_b: str) -> Question[ParsedScore
     return Question(ask=claif.score_ask(recipe, text_a, text_b), read=read_score(recipe), reasks=recipe.reasks)
 
 
-def made_questions(cell: Cell, seeds: Sequence[Seed]) -> list[tuple[claif.PlanItem, Question[CleanAnswer]]]:
+def made_questions(cell: Cell, seeds: Sequence[Seed]) -> list[tuple[base.PlanItem, Question[CleanAnswer]]]:
     """Return a generation cell's plan: what is asked for each seed at each rate, in plan order."""
     recipe = replace(cell.recipe, keep_duplicates=False)
-    items = list(claif.plan(recipe, seeds))
+    items = list(system_of(recipe).plan(recipe, seeds))
     counter = OccurrenceCounter()
-    ranks = counter.ranks([item.ask.identity for item in items])
+    ranks = counter.ranks([item.asks[0].identity for item in items])
     counter.close()
     return [
         (
             item,
             Question(
-                ask=item.ask,
-                read=read_generation(recipe, item.seed.text, item.ask.sampling.stop),
+                ask=item.asks[0],
+                read=system_of(recipe).read(recipe, item, 0),
                 occurrence=rank,
             ),
         )
@@ -71,8 +73,8 @@ def made_pairs(store: Store, cell: Cell, seeds: Sequence[Seed]) -> list[Made]:
     made = [
         Made(
             seed=item.seed,
-            rate=item.rate,
-            masked=item.masked.text,
+            rate=item.rate or 0.0,
+            masked=item.subject,
             occurrence=question.occurrence,
             answer=answer,
         )

@@ -34,7 +34,7 @@ from claif_tui.core.run import Run
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.session import open_desk
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Item:
 
     cell: Cell
     row: GoldRow | None = None
-    plan: claif.PlanItem | None = None
+    plan: base.PlanItem | None = None
     question: Question[CleanAnswer] | None = None
 
 
@@ -183,7 +183,7 @@ class _Pass(Run[_Item]):
             return
         plan, question = item.plan, item.question
         assert plan is not None and question is not None
-        subject = Subject(seed_id=plan.seed.id, rate=plan.rate, text=plan.masked.text)
+        subject = Subject(seed_id=plan.seed.id, rate=plan.rate or 0.0, text=plan.subject)
         reply = await self._asking.ask(question.ask, subject, question.read, occurrence=question.occurrence)
         if reply.value is None:
             self._fail(subject, reply.key, "generate", reply.reason, reply.detail)
@@ -251,10 +251,10 @@ def _samples(
     # A generated sentence is about as long as its original.
     pairs += [(item.plan.seed.text, item.plan.seed.text) for item, _ in left if item.plan is not None]
     asks = [
-        [plan.ask for plan in to_make[:SAMPLE]],
+        [plan.asks[0] for plan in to_make[:SAMPLE]],
         [claif.score_ask(recipe, *pair) for pair in pairs[:SAMPLE]],
     ]
-    made, scored = ([claif.request(recipe, ask, "", 0) for ask in some] for some in asks)
+    made, scored = ([base.request(recipe, ask, "", 0) for ask in some] for some in asks)
     return [(made, len(to_make)), (scored, len(pairs))]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core import answers, scores
 from claif_tui.core.addressing import call_key
-from claif_tui.core.asking import RawAnswer, Reading, Reply, Subject
+from claif_tui.core.asking import Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.errors import UsageError
 from claif_tui.core.llm import budget
@@ -24,7 +24,8 @@ from claif_tui.core.rating.models import Item, Study
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run
 from claif_tui.core.scores import ParsedScore
-from claif_tui.core.systems import claif
+from claif_tui.core.systems import base, claif
+from claif_tui.core.systems.base import RawAnswer, Reading
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
@@ -99,7 +100,7 @@ def estimate(store: Store, recipe: Recipe, items: Sequence[Item], price: Price |
     keys = [call_key(ask.identity, 0, 0) for ask in asks]
     known = store.calls.known(keys)
     new = {
-        key: claif.request(recipe, ask, key, 0)
+        key: base.request(recipe, ask, key, 0)
         for key, ask in zip(keys, asks, strict=True)
         if key not in known or known[key].state != "answered"
     }

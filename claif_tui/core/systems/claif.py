@@ -9,53 +9,74 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from claif_tui.core import prompts
-from claif_tui.core.addressing import request_identity
-from claif_tui.core.llm.base import Request, Sampling, Task
-from claif_tui.core.masking import Masked, mask_sentence
-from claif_tui.core.models import Seed, Stage
+from claif_tui.core.answers import CleanAnswer
+from claif_tui.core.llm.base import Sampling, Task
+from claif_tui.core.masking import Masked, mask_sentence, rate_permille, rate_text
+from claif_tui.core.models import AnswerClass, Pair, Scale, Seed
 from claif_tui.core.recipes import Recipe
+from claif_tui.core.scores import ParsedScore
+from claif_tui.core.systems.base import Ask, Makes, PlanItem, Reader, Reads, make_ask
+from claif_tui.core.systems.readers import read_generation, read_score
+
+IMPORTED = frozenset({"imported", "human", "nli"})
+"""The ``system`` of pairs that came from a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What is to be asked, before it has an address: everything of a request but its key."""
+@dataclass(frozen=True, slots=True)
+class Claif:
+    """Masked seeds are filled, and each pair is scored by the model."""
 
-    stage: Stage
-    messages: tuple[tuple[str, str], ...]
-    sampling: Sampling
-    task: Task
-    identity: bytes
-    """What equal requests share (32 bytes)."""
+    name: str = "claif"
+    stored_as: str = "claif"
+    makes: Makes = "pairs"
+    reads: frozenset[Reads] = frozenset({"seeds"})
 
+    def plan(self, recipe: Recipe, seeds: Iterable[Seed]) -> Iterator[PlanItem]:
+        """Yield the planned pairs: seeds as they come, rates as the recipe lists them, then copies."""
+        for seed in seeds:
+            for rate in recipe.rates:
+                masked = mask_sentence(seed.text, rate, recipe.seed, merge=recipe.merge)
+                ask = generation_ask(recipe, seed.text, masked)
+                for copy in range(seed.count if recipe.keep_duplicates else 1):
+                    yield PlanItem(
+                        seed=seed,
+                        slot=rate_permille(rate),
+                        copy=copy,
+                        asks=(ask,),
+                        title=rate_text(rate),
+                        rate=rate,
+                        masked=masked,
+                    )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanItem:
-    """One planned pair: a seed at a mask rate. ``copy`` counts the kept occurrences of a repeated sentence."""
+    def planned(self, recipe: Recipe, unique: int, occurrences: int) -> int:
+        """One pair for each rate of each seed, or of each of its occurrences."""
+        return len(recipe.rates) * (occurrences if recipe.keep_duplicates else unique)
 
-    seed: Seed
-    masked: Masked
-    copy: int
-    ask: Ask
+    def read(self, recipe: Recipe, item: PlanItem, part: int) -> Reader[CleanAnswer]:
+        """One sentence, up to the stop string."""
+        return read_generation(recipe, item.seed.text, item.asks[part].sampling.stop)
 
-    @property
-    def rate(self) -> float:
-        """The mask rate, 0..1."""
-        return self.masked.rate
+    def score_asks(
+        self, recipe: Recipe, anchor: str, positive: str, hard_negative: str | None = None
+    ) -> tuple[Ask, ...]:
+        """The positive's question alone, of imported triplets too."""
+        return (score_ask(recipe, anchor, positive),)
 
+    def read_score(self, recipe: Recipe) -> Reader[ParsedScore]:
+        """A score on 0..1, with the reason where the prompt asks for one."""
+        return read_score(recipe)
 
-def plan(recipe: Recipe, seeds: Iterable[Seed]) -> Iterator[PlanItem]:
-    """Yield the planned pairs in plan order: seeds as they come, rates as the recipe lists them, then copies."""
-    for seed in seeds:
-        for rate in recipe.rates:
-            masked = mask_sentence(seed.text, rate, recipe.seed, merge=recipe.merge)
-            ask = generation_ask(recipe, seed.text, masked)
-            for copy in range(seed.count if recipe.keep_duplicates else 1):
-                yield PlanItem(seed=seed, masked=masked, copy=copy, ask=ask)
+    def scale(self, recipe: Recipe) -> Scale:
+        """0-1."""
+        return "0-1"
 
+    def verdict(self, recipe: Recipe, item: PlanItem, score: float) -> AnswerClass:
+        """Every score is a label."""
+        return "ok"
 
-def planned_pairs(recipe: Recipe, unique: int, occurrences: int) -> int:
-    """Return how many pairs are planned for ``unique`` seeds that stood ``occurrences`` times in the sources."""
-    return len(recipe.rates) * (occurrences if recipe.keep_duplicates else unique)
+    def takes(self, pair: Pair) -> bool:
+        """Its own pairs, and whatever was imported."""
+        return pair.system == self.stored_as or pair.system in IMPORTED
 
 
 def generation_ask(recipe: Recipe, original: str, masked: Masked) -> Ask:
@@ -69,11 +90,11 @@ def generation_ask(recipe: Recipe, original: str, masked: Masked) -> Ask:
     sampling = Sampling(
         temperature=recipe.fill_temperature, top_p=recipe.top_p, max_tokens=recipe.max_tokens, stop=stop
     )
-    return _ask(recipe, "generate", messages, sampling, task, recipe.seed)
+    return make_ask(recipe, "generate", messages, sampling, task, recipe.seed)
 
 
 def score_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
-    """Return the similarity request for one pair, in the recipe's choice of scoring prompt."""
+    """Return the similarity request for one pair, in the recipe's choice of scoring prompt (methods 2.1)."""
     messages, stop = prompts.render_score(recipe, text_a, text_b)
     sampling = Sampling(
         temperature=recipe.score_temperature, top_p=recipe.top_p, max_tokens=recipe.max_tokens, stop=stop
@@ -82,7 +103,7 @@ def score_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
     seed = recipe.seed if recipe.score_temperature else 0
     last = prompts.score_mode(recipe) == "last"
     task = Task(op="score", text=text_a, other=text_b, reason_first=last)
-    return _ask(recipe, "score", messages, sampling, task, seed)
+    return make_ask(recipe, "score", messages, sampling, task, seed)
 
 
 def explain_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
@@ -91,29 +112,3 @@ def explain_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
     Where that is the recipe's own prompt it is the same request as ``score_ask``, so its stored answer serves.
     """
     return replace(score_ask(replace(recipe, score_prompt="score-and-reason"), text_a, text_b), stage="explain")
-
-
-def request(recipe: Recipe, ask: Ask, key: str, seed: int) -> Request:
-    """Return the request for ``ask`` under its content address ``key``."""
-    return Request(
-        key=key,
-        stage=ask.stage,
-        model=recipe.model,
-        api=recipe.api,
-        messages=ask.messages,
-        sampling=ask.sampling,
-        task=ask.task,
-        seed=seed,
-    )
-
-
-def _ask(
-    recipe: Recipe,
-    stage: Stage,
-    messages: tuple[tuple[str, str], ...],
-    sampling: Sampling,
-    task: Task,
-    seed: int,
-) -> Ask:
-    identity = request_identity(recipe.profile, recipe.model, recipe.api, messages, sampling, seed)
-    return Ask(stage=stage, messages=messages, sampling=sampling, task=task, identity=identity)
