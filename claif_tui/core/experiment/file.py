@@ -111,7 +111,9 @@ class _Reader:
         if not _NAME.fullmatch(name):
             self._wrong("name", f"name is {name!r}, expected letters, digits, - . _: it names a folder")
         if "data" not in self._data:
-            self._wrong("data", "data is missing", "Name the folder of the evaluation sets (SentEval's layout).")
+            self._wrong(
+                "data", "data is missing", "Name the folder of the evaluation sets (SentEval's layout)."
+            )
         shared = self._model(self._data.get("model", {}), "model", {})
         spec = Spec(
             path=self._path,
@@ -136,12 +138,12 @@ class _Reader:
 
     def _known(self, table: Any, names: Iterable[str], at: str, what: str) -> None:
         if not isinstance(table, dict):
-            self._wrong(at, f"{at} is {_short(table)}, expected a table", f"Write [{at}], and its fields below.")
+            self._wrong(
+                at, f"{at} is {_short(table)}, expected a table", f"Write [{at}], and its fields below."
+            )
         for key in table:
             if key not in names:
-                self._wrong(
-                    _join(at, key), f"there is no field {key!r} in {what}", nearest(key, tuple(names))
-                )
+                self._wrong(_join(at, key), f"there is no field {key!r} in {what}", nearest(key, tuple(names)))
 
     def _text(self, table: Mapping[str, Any], key: str, at: str, default: str | None = None) -> str:
         value = table.get(key, default)

@@ -1,4 +1,4 @@
-"""From an experiment's file to its cells: recipes, trainings and sources put together, and refused where they do not fit.
+"""From a file to the cells of its grid: recipes, trainings and sources put together, or refused where they do not fit.
 
 Nothing is asked, trained or written here.
 """
@@ -22,6 +22,7 @@ from claif_tui.core.provenance import backbone_of, provenance
 from claif_tui.core.recipes import Recipe, find_field, recipe_id, requests_id, set_field
 from claif_tui.core.runs import told
 from claif_tui.core.settings import Settings
+from claif_tui.core.systems.registry import SYSTEMS
 from engine.config import FIELDS, PRESETS, TrainConfig, digest, from_mapping, located
 from engine.errors import nearest
 from engine.tasks import TASKS, select
@@ -91,12 +92,13 @@ class _Builder:
         evaluate = self._evaluated(row, method)
         name = f"{row.name} ({row.variant})" if row.variant else row.name
         if not method.train:
-            return [self._cell(name, row, method, backbone, None, None, None, evaluate)]
+            data = self._data(row, method, 0) if evaluate.get("whitening") == SEEDS else None
+            return [self._cell(name, row, method, backbone, None, data, None, evaluate)]
         found = []
         for seed in self._spec.seeds:
             config = self._config(row, method, backbone, seed)
             self._trains(row, method, config)
-            data = self._data(row, method, seed, name)
+            data = self._data(row, method, seed)
             found.append(self._cell(name, row, method, backbone, seed, data, config, evaluate))
         return found
 
@@ -117,8 +119,8 @@ class _Builder:
             plain = replace(config, dev="" if config.dev == str(self._spec.data) else config.dev)
             run_id = _hash({"data": data.id, "train": digest(plain), "model": self._identity(backbone)})
         facts = {"run": run_id or self._identity(backbone), "evaluate": dict(evaluate), "tasks": tasks}
-        if evaluate.get("whitening") == SEEDS:
-            facts["seeds"] = self._source(self._spec.seeds_from)
+        if data is not None:
+            facts["made"] = data.id
         return Cell(
             id=_hash({**facts, "data": str(self._spec.data)}),
             run_id=run_id,
@@ -158,7 +160,11 @@ class _Builder:
             if not FIELDS[name].objectives or objective in FIELDS[name].objectives
         }
         values: dict[str, Any] = {**shared, **row.train, "system": system, "model": self._model(backbone)}
-        if objective == "masked-infonce" and "mask_model" not in values and backbone_of(backbone) != "bert-base":
+        if (
+            objective == "masked-infonce"
+            and "mask_model" not in values
+            and backbone_of(backbone) != "bert-base"
+        ):
             values["mask_model"] = values["model"]
             self._notes[f"{row.name}: {backbone} itself says which in-batch negatives are masked."] = None
         values["seed"] = seed
@@ -183,9 +189,10 @@ class _Builder:
 
     # -- data
 
-    def _data(self, row: SystemRow, method: Method, seed: int, name: str) -> DataSet:
+    def _data(self, row: SystemRow, method: Method, seed: int) -> DataSet:
         presets = row.presets or method.presets
-        seeds = self._spec.seeds_from if "seeds" in method.reads else None
+        makes: Makes = method.makes if method.train else "sentences"
+        seeds = self._spec.seeds_from if "seeds" in method.reads or not method.train else None
         triplets = self._spec.triplets_from if "triplets" in method.reads else None
         profile = self._profile(row)
         recipes = tuple(self._recipe(row, preset, profile, seed) for preset in presets)
@@ -197,13 +204,13 @@ class _Builder:
             "triplets": self._source(triplets),
         }
         project = _hash(facts)
-        final = recipe_id(recipes[-1]) if recipes else method.makes
-        kinds = "+".join(presets) or {"sentences": "sentences", "triplets": "human triplets"}[method.makes]
+        final = recipe_id(recipes[-1]) if recipes else makes
+        kinds = "+".join(presets) or {"sentences": "sentences", "triplets": "human triplets"}[makes]
         shared = not recipes or recipes[-1].seed != seed
         return DataSet(
             id=_hash({"project": project, "made": final}),
             project_id=project,
-            makes=method.makes,
+            makes=makes,
             recipes=recipes,
             model=row.model,
             seeds=seeds,
@@ -231,7 +238,7 @@ class _Builder:
             recipe = set_field(recipe, "model.name", profile.model or recipe.model)
             recipe = set_field(recipe, "model.api", profile.api)
             for name, value in {**self._spec.recipe, **row.recipe}.items():
-                systems = getattr(find_field(name, recipe.api), "systems", ())
+                systems = find_field(name, recipe.api).systems
                 if not systems or recipe.system in systems:
                     recipe = set_field(recipe, name, value)
                 elif name in row.recipe and len(METHODS[row.system].presets) < 2:
@@ -240,6 +247,8 @@ class _Builder:
             raise
         except ClaifError as error:
             self._wrong(row, error.message, error.hint)
+        if recipe.system not in SYSTEMS:
+            self._wrong(row, f"system {recipe.system} cannot be run by this version")
         return recipe
 
     def _source(self, source: Source | None) -> object:

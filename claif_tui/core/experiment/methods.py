@@ -151,12 +151,13 @@ METHODS: Mapping[str, Method] = {
         train="multicsr",
         paper=("MultiCSR",),
     ),
-    "multicsr-score0": Method(
-        about="MultiCSR's filter over human NLI triplets",
-        presets=("multicsr-score0",),
-        reads=_TRIPLETS,
+    "multicsr-local": Method(
+        about="MultiCSR with contrastive decoding, on a local model",
+        presets=("multicsr-local",),
+        reads=_SEEDS,
         makes="triplets",
         train="multicsr",
+        paper=("MultiCSR",),
     ),
 }
 """Every system by the name that ``system`` takes in a file."""

@@ -201,7 +201,10 @@ class CellStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
-    """What the process that runs the experiment is at, as it last said. ``eta_seconds`` None: not known yet."""
+    """What the process that runs the experiment is at, as it last said; ``cells`` are the ids that it works for.
+
+    ``eta_seconds`` None: not known yet. ``ended`` is "" while it is at work, else how it ended, in words.
+    """
 
     pid: int
     mark: str
@@ -212,6 +215,8 @@ class Now:
     total: int
     words: str
     eta_seconds: float | None
+    spent_nano: int
+    ended: str
     at: float
 
 
