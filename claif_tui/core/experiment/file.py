@@ -281,7 +281,8 @@ class _Reader:
         names = [(row.name, row.variant) for row in rows]
         for number, name in enumerate(names):
             if name in names[:number]:
-                self._wrong(rows[number].place, f"two systems are named {name[0]!r}", "Give each its own name.")
+                place = rows[number].place
+                raise ExperimentError(f"{place}: two systems are named {name[0]!r}", "Give each its own name.")
         return tuple(rows)
 
     def _system(self, table: Any, at: str, shared: Mapping[str, Any]) -> list[SystemRow]:

@@ -112,13 +112,14 @@ def comma(found: Outcome) -> str:
     for kind in found.kinds:
         for line in found.lines[kind]:
             differs = line.difference
-            about = [None, "", ""] if differs is None else [differs.value, differs.against, differs.reason]
+            value = None if differs is None else differs.value
+            against, why = ("", "") if differs is None else (differs.against, differs.reason)
             writer.writerow(
                 [
                     *(kind, "yes", "yes" if line.demo else "no", *_names(line.row), line.seeds),
                     *(_plain(line.row.values.get(task)) for task in tasks),
                     *map(_plain, (line.row.average, line.margin, line.gain, line.cost_usd, line.per_point)),
-                    *(round(line.train_seconds, 1), _plain(about[0]), about[1], neutral_cell(str(about[2]))),
+                    *(round(line.train_seconds, 1), _plain(value), against, neutral_cell(why)),
                     neutral_cell("; ".join(line.failures)),
                 ]
             )

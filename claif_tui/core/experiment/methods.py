@@ -51,7 +51,7 @@ def _syncse(preset: str, about: str, paper: str, reads: frozenset[Reads] = _SEED
 
 
 def _dino(preset: str, about: str) -> Method:
-    papers = ("Dino (GPT-2-XL)",) if preset == "dino-local" else ("Dino (GPT-3)",)
+    papers: tuple[str, ...] = ("Dino (GPT-2-XL)",) if preset == "dino-local" else ("Dino (GPT-3)",)
     papers = () if preset == "dino-api+check" else papers  # an extension, and so no paper's
     return Method(about=about, presets=(preset,), reads=_SEEDS, train="dino", paper=papers)
 

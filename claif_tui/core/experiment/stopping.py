@@ -51,9 +51,9 @@ def start(file: Path, folder: Path) -> int:
                 said.seek(size)
                 tail = said.read().decode("utf-8", "replace").strip().splitlines()[-3:]
             words = " ".join(line.strip() for line in tail)
-            error = ClaifError(f"the experiment ended at once: {words}", f"All of it is in {log}")
-            error.title, error.exit_code = "Experiment", 1
-            raise error
+            told = ClaifError(f"the experiment ended at once: {words}", f"All of it is in {log}")
+            told.title, told.exit_code = "Experiment", 1
+            raise told
         time.sleep(0.05)
     return child.pid
 
