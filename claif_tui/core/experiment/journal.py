@@ -148,8 +148,10 @@ class Journal:
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the outcome's files."""
         path = self.folder / name
-        with self._writing(), replacing(path) as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
         return path
 
     def relative(self, path: Path) -> str:
