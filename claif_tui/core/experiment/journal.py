@@ -73,7 +73,7 @@ class Journal:
                 who = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
                 raise BusyError(
                     f"{self.folder.name} is being run by {who}",
-                    "Wait for it, or stop it there (x in g on the Evaluate screen, or ctrl-c).",
+                    "Wait for it, or stop it there (ctrl-c, or --stop).",
                 ) from None
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {this_host()}\n".encode(), 0)

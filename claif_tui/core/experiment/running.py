@@ -106,7 +106,7 @@ class Experiment:
         self._spent = making.spent_nano(self._journal, held=False)
         found = {cell.id: self._journal.result(cell) for cell in self._grid.cells}
         self._results = {name: result for name, result in found.items() if result is not None}
-        ended = "interrupted; the same command goes on"
+        ended = "interrupted"
         try:
             for cell in self._grid.cells:
                 if not self._is_done(cell):
