@@ -95,9 +95,10 @@ def test_killed_anywhere_it_ends_in_the_same_table_with_nothing_done_twice(
     assert [row["seeds"] for row in whole.doc["rows"]] == [1, 1]
     for done in (second, again):
         assert figures(done.doc) == figures(whole.doc)
-    # What was in flight when it was killed, two requests at most, counts at its worst case and is asked once more.
-    assert whole.doc["spent_usd"] <= second.doc["spent_usd"] <= whole.doc["spent_usd"] * 1.2
-    assert sum(paid.values()) - len(paid) <= 2
+    # What was in flight when it was killed, a few requests at most, counts at its worst case and is asked once more.
+    worst = 0.0015
+    assert whole.doc["spent_usd"] <= second.doc["spent_usd"] <= whole.doc["spent_usd"] + 4 * worst
+    assert sum(paid.values()) - len(paid) <= 4
     assert [sha for sha, count in asked(server).items() if count < 2] == [], "both asked the same"
     assert "claif" in (tmp_path / "killed" / "grid" / "table.csv").read_text()
     assert (tmp_path / "killed" / "grid" / "table.tex").read_text().count("\\toprule") == 2

@@ -18,8 +18,8 @@ from tests.core import experiment_support as support
 CLAIF = '[[system]]\nname = "claif"\n'
 
 
-def grid_of(folder: Path, systems: str, **more: str) -> Grid:
-    return build(load(support.write(folder, systems, **more)), settings.load())
+def grid_of(folder: Path, systems: str, *, model: str = "bert", numbers: str = "[1]") -> Grid:
+    return build(load(support.write(folder, systems, model=model, numbers=numbers)), settings.load())
 
 
 def test_a_grid_crosses_systems_backbones_seeds_and_variants_and_shares_what_is_alike(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from claif_tui.core.experiment import formats
 from claif_tui.core.experiment.models import DEMO, CellState, CellStatus, Standing
 from claif_tui.core.experiment.outcome import DataLine, Line, Outcome
+from claif_tui.core.leaderboard_formats import SHORT
 from claif_tui.core.reference import TASKS
 from claif_tui.core.text import cell_width
 from claif_tui.ui import safe
@@ -150,7 +151,7 @@ def details(seen: Seen, name: str) -> Content:
     kind = seen.outcome.kinds[0]
     for line in seen.lines_of(name):
         values = [
-            f"{formats.SHORT.get(task, task)} {value:.2f}"
+            f"{SHORT.get(task, task)} {value:.2f}"
             for task in TASKS[kind]
             if (value := line.row.values[task]) is not None
         ]
