@@ -14,11 +14,11 @@ from claif_tui.core.experiment.standing import standing
 
 if TYPE_CHECKING:
     from claif_tui.core.events import Finished, Progress
+    from claif_tui.core.experiment.data import Asking
     from claif_tui.core.experiment.models import Grid
     from claif_tui.core.experiment.outcome import Outcome
     from claif_tui.core.experiment.planning import Plan
     from claif_tui.core.experiment.running import Step
-    from claif_tui.core.pipeline import Generation
     from claif_tui.core.settings import Settings
 
 
@@ -187,7 +187,7 @@ class _Teller:
         self.close()
         diagnostics.note(words)
 
-    def drive(self, make: Callable[[], Generation], title: str, watch: Callable[[Progress], None]) -> Finished:
+    def drive(self, make: Callable[[], Asking], title: str, watch: Callable[[Progress], None]) -> Finished:
         """Run a generation with its own bar; a signal ends the experiment once what is in flight has landed."""
         self.close()
         ended = running.run(make, f"data {title}", watch)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LOST_TERMINAL = (
     "Paused: the terminal went away; what was in flight has landed. The same command goes on from there."
 )
+_SHOWN = 100
+"""Characters of a changed field that are told: texts and patterns may be long."""
 _STOPPING = "Stopping once what is in flight has landed. Ctrl-C again gives it up."
 
 
@@ -77,7 +79,7 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     low, high = plan.tokens
     lines = [
         f"{ready.recipe.model} at {_where(ready.profile)}, {ready.recipe.api}",
-        f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
+        *_work(plan),
         f"tokens {low:,} to {high:,}",
     ]
     if ready.profile.kind == "local":
@@ -94,6 +96,18 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     elif ready.costs:
         lines.append("no budget: nothing but the end stops the spending (--budget USD)")
     return lines
+
+
+def _work(plan: Plan) -> list[str]:
+    """Say what a run works on, and how many calls that takes."""
+    of = [f"{plan.seeds:,} seeds"] if plan.seeds or not plan.triplets else []
+    of += [f"{plan.triplets:,} imported triplets"] if plan.triplets else []
+    calls = [f"{plan.generate.calls:,} generations"] if plan.generate.calls or not plan.score.calls else []
+    calls += [f"up to {plan.score.calls:,} scores"] if plan.score.calls else []
+    first = []
+    if plan.missing:
+        first = [f"{plan.missing:,} sentences are written first: {plan.write.calls:,} requests or more"]
+    return [*first, f"{' and '.join(of)}: {' and '.join(calls)}"]
 
 
 def _where(profile: Profile) -> str:
@@ -145,7 +159,9 @@ def save_changes(store: Store, ready: Ready) -> None:
     if not ready.changed and path.exists():
         return
     for name, value in changes(load_recipe(store.folder), ready.recipe).items():
-        diagnostics.note(f"recipe.toml: {name} = {format_value(value)}")
+        shown = format_value(value)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown):,} characters)"
+        diagnostics.note(f"recipe.toml: {name} = {shown}")
     save_recipe(store.folder, ready.recipe)
 
 
@@ -194,7 +210,8 @@ def _tell(event: Event, bar: diagnostics.Bar, also: Callable[[Progress], object]
         return event
     if isinstance(event, Progress):
         failed = sum(event.failed.values())
-        bar.update(event.answered + failed, event.planned, _line(event))
+        title = "sentences" if event.unit == "sentences" else None
+        bar.update(event.answered + failed, event.planned, _line(event), title)
         if also is not None:
             also(event)
     return None

@@ -8,6 +8,7 @@ from typing import Literal
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.models import AnswerClass, Stage
 
+Unit = Literal["pairs", "sentences"]
 EndState = Literal["finished", "paused", "stopped", "budget", "failed"]
 
 
@@ -18,7 +19,9 @@ class CallStarted:
     key: str
     stage: Stage
     seed_id: int
-    rate: float
+    title: str = ""
+    """The item in short words: the mask rate ("0.3"), "label 0.5", "triplet"; "" where there is nothing to say."""
+    rate: float | None = None
     text: str
     """What is asked about: the masked sentence, or the pair being scored."""
     attempt: int = 0
@@ -34,29 +37,43 @@ class TokenArrived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLanded:
+    """One of two answers that belong together is here; what becomes of both is told once the other is."""
+
+    key: str
+    text: str
+    """The answer as read, or why it is unusable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairGenerated:
-    """A pair is on disk; its score, if it gets one, follows as ``PairScored``."""
+    """A pair or triplet is on disk; its score, if it gets one, follows as ``PairScored``."""
 
     key: str
     pair_id: int
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     text_a: str
     text_b: str
+    hard_negative: str | None = None
     answer_class: AnswerClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairScored:
-    """A pair's score (0..1) is on disk."""
+    """A pair's score (0..1) is on disk, or the label that stands for one; of a triplet perhaps both sides' scores."""
 
     key: str
     pair_id: int
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     text_a: str
     text_b: str
     score: float
+    hard_negative: str | None = None
+    negative_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +83,8 @@ class CallFailed:
     key: str
     stage: Stage
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     reason: Reason
     detail: str
     final: bool
@@ -85,6 +103,7 @@ class BudgetReached:
 class Progress:
     """Where the run stands. Items are planned pairs; a planned item ends answered or failed.
 
+    With ``unit`` "sentences" the items are sentences that the model is to write before pairs are made of them.
     ``per_second`` counts calls over the last seconds; ``eta_seconds`` is None while unknown.
     """
 
@@ -105,6 +124,7 @@ class Progress:
     reserved_nano: int = 0
     cap_nano: int | None = None
     paused: bool = False
+    unit: Unit = "pairs"
 
     @property
     def open(self) -> int:
@@ -122,5 +142,13 @@ class Finished:
 
 
 Event = (
-    CallStarted | TokenArrived | PairGenerated | PairScored | CallFailed | BudgetReached | Progress | Finished
+    CallStarted
+    | TokenArrived
+    | AnswerLanded
+    | PairGenerated
+    | PairScored
+    | CallFailed
+    | BudgetReached
+    | Progress
+    | Finished
 )

@@ -9,7 +9,7 @@ Status = Literal["pending", "accepted", "rejected"]
 Split = Literal["train", "dev", "test"]
 Kind = Literal["llm", "human", "zero", "nli"]
 Stage = Literal["generate", "score", "explain", "probe", "embed"]
-AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal"]
+AnswerClass = Literal["ok", "empty", "has_mask", "identical", "refusal", "off_label"]
 Scale = Literal["0-1", "0-5"]
 
 STATUSES: tuple[Status, ...] = ("pending", "accepted", "rejected")
@@ -55,9 +55,12 @@ class Source:
 class Pair:
     """One pair as it stands now; what it was is in the calls and decisions behind it.
 
-    ``text_b`` is the current text (the edit, if there is one), ``generated`` the text as first cleaned.
-    ``score`` is in 0..1; ``score_raw`` and ``score_scale`` keep what was said. ``stale`` means that the
-    score was given to another text. ``encoder`` is the cosine of the packaged encoder (-1..1), where known.
+    ``text_b`` is the current text (the edit, if there is one), ``generated`` the text as first cleaned. A triplet
+    has a ``hard_negative`` too: the current text, with ``generated_negative`` as first cleaned.
+    ``score`` is in 0..1, as is ``negative_score``, the latest one of the anchor and the hard negative (or the one it
+    was imported with); ``score_raw`` and ``score_scale`` keep what was said. ``stale`` means that a score was given
+    to another text than the current one: that of the second sentence (``text_stale``) or of the hard negative.
+    ``encoder`` is the cosine of the packaged encoder (-1..1), where known.
     ``rate`` is the mask rate (0..1), None for imported pairs. ``gold`` is a human label on 0..1.
     """
 
@@ -72,6 +75,7 @@ class Pair:
     text_b: str
     generated: str
     hard_negative: str | None
+    generated_negative: str | None
     rate: float | None
     occurrence: int
     masked: str | None
@@ -86,18 +90,31 @@ class Pair:
     negative_score: float | None
     encoder: float | None
     stale: bool
+    text_stale: bool = False
+    negative_stale: bool = False
     flags: tuple[str, ...]
     status: Status
     author: str | None
     split: Split
     generate_key: str | None
+    negative_key: str | None
     score_key: str | None
     created: str
 
     @property
     def edited(self) -> bool:
-        """Whether a person changed the generated text."""
+        """Whether a person changed a generated text, of either side."""
+        return self.text_edited or self.negative_edited
+
+    @property
+    def text_edited(self) -> bool:
+        """Whether a person changed the second sentence, the positive of a triplet."""
         return self.text_b != self.generated
+
+    @property
+    def negative_edited(self) -> bool:
+        """Whether a person changed the hard negative."""
+        return self.hard_negative != self.generated_negative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +289,8 @@ class NewScore:
     """A score as it arrives: ``score`` in 0..1, what was said (``raw``, ``scale``), why, and the call's key.
 
     ``text_b`` is the text that was scored; None means the generated text. A score of another text than
-    the current one makes the pair stale.
+    the current one makes the pair stale. Of a triplet the ``negative_…`` fields say the same of the anchor and the
+    hard negative, where that was asked too.
     """
 
     score: float
@@ -281,6 +299,10 @@ class NewScore:
     reason: str | None = None
     key: str | None = None
     text_b: str | None = None
+    negative: float | None = None
+    negative_raw: str | None = None
+    negative_key: str | None = None
+    negative_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +326,7 @@ class NewPair:
     answer_class: AnswerClass = "ok"
     model: str | None = None
     generate_key: str | None = None
+    negative_key: str | None = None
     gold: float | None = None
     negative_score: float | None = None
     split: Split = "train"
@@ -327,7 +350,10 @@ class PairQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreEntry:
-    """One score that a pair was given, oldest first in a lineage. ``decision_id`` marks one set by hand."""
+    """One score that a pair was given, oldest first in a lineage. ``decision_id`` marks one set by hand.
+
+    ``text_b`` and ``negative_text`` are the texts that were scored; without ``negative`` only the first was.
+    """
 
     number: int
     score: float
@@ -337,6 +363,10 @@ class ScoreEntry:
     key: str | None
     text_b: str
     decision_id: int | None
+    negative: float | None = None
+    negative_raw: str | None = None
+    negative_key: str | None = None
+    negative_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +377,7 @@ class Lineage:
     seed: Seed | None
     source: Source | None
     generate_call: Call | None
+    negative_call: Call | None
     score_calls: tuple[Call, ...]
     scores: tuple[ScoreEntry, ...]
     decisions: tuple[Decision, ...]

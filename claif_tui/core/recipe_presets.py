@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from claif_tui.core.answers import DEFAULT_REFUSALS, PARAPHRASE_FAILURES
+
 SystemName = Literal["claif", "dino", "syncse", "syncse-scratch", "multicsr", "clhaif", "claif-scaled"]
 Preset = Literal[
     "claif",
@@ -48,7 +50,12 @@ _DINO: Mapping[str, object] = {
     "zero_pairs": 2,
     "zero_pool": "generated",
 }
-_SYNCSE: Mapping[str, object] = {"fill_temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
+_SYNCSE: Mapping[str, object] = {
+    "fill_temperature": 1.0,
+    "top_p": 1.0,
+    "max_tokens": 256,
+    "refusals": (*DEFAULT_REFUSALS, *PARAPHRASE_FAILURES),
+}
 _MULTICSR: Mapping[str, object] = {"fill_temperature": 0.0, "score_temperature": 0.0, "top_p": 1.0}
 _CLHAIF: Mapping[str, object] = {"score_prompt": "paper", "score_temperature": 0.0}
 
@@ -70,7 +77,7 @@ PRESETS: Mapping[Preset, Mapping[str, object]] = {
         "zero_pool": "originals",
     },
     "dino-api": {"system": "dino", **_DINO, "dino_variant": "api"},
-    "dino-local": {"system": "dino", **_DINO, "dino_variant": "local"},
+    "dino-local": {"system": "dino", **_DINO, "dino_variant": "local", "api": "completions"},
     "dino-api+check": {"system": "dino", **_DINO, "dino_variant": "api+check"},
     "syncse-partial": {"system": "syncse", **_SYNCSE, "syncse_prompts": "pools"},
     "syncse-naive": {"system": "syncse", **_SYNCSE, "syncse_prompts": "naive"},

@@ -297,7 +297,7 @@ FIELDS: tuple[FieldSpec, ...] = (
             kind="text",
             template="paraphrase",
             systems=_DINO,
-            help=f"instruction of label {label}; needs {{sentence}}",
+            help=f"instruction of label {label}; needs {{sentence}}; chat sends no open quote at its end",
         )
         for name, label in (("same", "1"), ("similar", "0.5"), ("different", "0"))
     ),

@@ -23,7 +23,7 @@ from typing import Any
 from claif_tui.core.atomic import replacing, sync_folder
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.export import manifest_of, write_rows
-from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of
+from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of, stands_in, why_nothing
 from claif_tui.core.models import Counts, PairQuery, Status
 from claif_tui.core.postprocess import Example, Funnel
 from claif_tui.core.recipes import Recipe
@@ -136,6 +136,7 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
             recipe=None if wish.preset == RAW else recipe_of(recipe, asked),
             preset=wish.preset,
             made_with=processed.recipes,
+            stand_in=stands_in(store, asked, processed),
         )
         facts["filter"] = expression
         facts["review"] = _review(store, expression, wish.statuses)
@@ -297,13 +298,8 @@ class _Tally:
 
 def _nothing(funnel: Funnel, expression: str) -> UsageError:
     drops = ", ".join(f"{rule} {count:,}" for rule, count in funnel.drops.items() if count)
-    hint = f"No pair matches the filter: {expression}" if expression else "Import or generate pairs first."
-    if funnel.drops.get("status"):
-        hint = "Accept some (claif-tui review accept), or: --status all"
-    elif drops:
-        hint = "Loosen the filter or the recipe's post-processing."
     told = f" ({funnel.pairs:,} pairs; {drops})" if drops else ""
-    return UsageError(f"no row is left to freeze{told}", hint)
+    return UsageError(f"no row is left to freeze{told}", why_nothing(funnel, expression))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ _PLAIN = Pair(
     text_b="",
     generated="",
     hard_negative=None,
+    generated_negative=None,
     rate=0.0,
     occurrence=0,
     masked=None,
@@ -39,6 +40,7 @@ _PLAIN = Pair(
     author=None,
     split="train",
     generate_key=None,
+    negative_key=None,
     score_key=None,
     created="",
 )

@@ -34,6 +34,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def rows(count: int) -> Iterator[NewPair]:
     for number in range(1, count + 1):
         fields: dict[str, object] = {"line": number, "rate": number % 3 / 10, "model": f"m{number % 2}"}
+        if number % 4 == 0:
+            fields |= {"hard_negative": f"opposite {number} text .", "negative_score": number % 3 / 10 or None}
         yield scored(number, number % 7 / 10, **fields) if number % 5 else new_pair(number, gold=0.5, **fields)
 
 
@@ -59,6 +61,8 @@ def stored(store: Store) -> list[tuple[object, ...]]:
         (
             p.text_a,
             p.text_b,
+            p.hard_negative,
+            p.negative_score,
             p.score,
             p.score_raw,
             p.rate,
@@ -81,6 +85,8 @@ def test_a_large_load_is_the_same_as_a_small_one(tmp_path: Path, monkeypatch: py
             assert BulkLoader(store).load(make_source(store), rows(203)) == 203
             assert store.pairs.counts() == Counts(pending=213)
             assert store.pairs.count(PairQuery(search='"generated 77"')) == 1
+            assert store.pairs.count(PairQuery(search='"opposite 76"', filter="triplet = yes")) == 1
+            assert store.pairs.count(PairQuery(search='"text . opposite"')) == 0
             assert (
                 len(store.pairs.first(PairQuery(filter="status = pending and score > 0.4", sort="score"), 500))
                 > 0

@@ -17,7 +17,7 @@ from claif_tui.core.models import Counts, PairQuery
 from claif_tui.core.store import verdicts
 from claif_tui.core.store.idset import IdSet
 from claif_tui.core.store.store import Store
-from tests.core.pair_support import fetch, project
+from tests.core.pair_support import add, fetch, project, scored
 
 STATUS = {"accept": "accepted", "reject": "rejected", "pend": "pending"}
 PAIRS = 5
@@ -278,6 +278,7 @@ class Entry:
     action: str
     pairs: tuple[int, ...]
     text: str = ""
+    negative: str = ""
     score: float = 0.0
     standing: bool = True
     passed_over: bool = False
@@ -303,11 +304,18 @@ class Model:
         row = self.last(pair, "edit")
         return f"generated {pair} text ." if row is None else row.text
 
-    def score(self, pair: int) -> tuple[float, bool]:
-        row = self.last(pair, "set-score")
-        if row is None:
-            return pair % 11 / 10, self.text(pair) != f"generated {pair} text ."
-        return row.score, self.text(pair) != row.text
+    def negative(self, pair: int) -> str:
+        row = self.last(pair, "edit negative")
+        return f"opposite {pair} text ." if row is None else row.text
+
+    def score(self, pair: int) -> tuple[float, float | None, bool]:
+        row, both = self.last(pair, "set-score", "set both"), self.last(pair, "set both")
+        score, text = (pair % 11 / 10, f"generated {pair} text .") if row is None else (row.score, row.text)
+        negative, scored = imported(pair), f"opposite {pair} text ."
+        if both is not None:
+            negative, scored = both.score, both.negative
+        stale = self.text(pair) != text or (negative is not None and self.negative(pair) != scored)
+        return score, negative, stale
 
     def add(self, row: Entry) -> None:
         self.rows.append(row)
@@ -315,7 +323,7 @@ class Model:
 
     def judged(self, row: Entry) -> bool:
         later = self.rows[self.rows.index(row) + 1 :]
-        return row.action == "edit" and any(
+        return row.action.startswith("edit") and any(
             r.standing and r.author != row.author and row.pairs[0] in r.pairs for r in later
         )
 
@@ -339,8 +347,18 @@ authors = st.sampled_from(["ann", "bob"])
 some_pairs = st.lists(st.integers(1, PAIRS), min_size=1, max_size=PAIRS, unique=True)
 steps = st.one_of(
     st.tuples(st.just("decide"), authors, st.sampled_from(list(STATUS)), some_pairs),
-    st.tuples(st.just("edit"), authors, st.integers(1, PAIRS), st.sampled_from(["one", "two", ""])),
-    st.tuples(st.just("set"), authors, st.integers(1, PAIRS), st.sampled_from([0.0, 0.5, 1.0])),
+    st.tuples(
+        st.sampled_from(["edit", "edit negative"]),
+        authors,
+        st.integers(1, PAIRS),
+        st.sampled_from(["one", "two", ""]),
+    ),
+    st.tuples(
+        st.sampled_from(["set-score", "set both"]),
+        authors,
+        st.integers(1, PAIRS),
+        st.sampled_from([0.0, 0.5, 1.0]),
+    ),
     st.tuples(st.sampled_from(["undo", "undo", "redo"]), authors),
 )
 
@@ -349,19 +367,29 @@ steps = st.one_of(
 @given(plan=st.lists(steps, max_size=25))
 def test_any_history_of_two_authors_means_what_the_model_says(plan: list[tuple[object, ...]]) -> None:
     model = Model()
-    with tempfile.TemporaryDirectory() as folder, project(Path(folder) / "p", PAIRS) as store:
+    with tempfile.TemporaryDirectory() as folder, project(Path(folder) / "p") as store:
+        for number in range(1, PAIRS + 1):
+            sides = {"hard_negative": f"opposite {number} text .", "negative_score": imported(number)}
+            add(store, [scored(number, number % 11 / 10, **sides)])
         for step in plan:
             act(store, model, *step)
         for number in range(1, PAIRS + 1):
             pair = fetch(store, number)
             assert pair.status == model.status(number)
             assert pair.text_b == model.text(number)
-            assert (pair.score, pair.stale) == model.score(number)
+            assert pair.hard_negative == model.negative(number)
+            assert (pair.score, pair.negative_score, pair.stale) == model.score(number)
+            assert store.pairs.count(PairQuery(search=f'"{pair.hard_negative}"', filter=f"id = {number}")) == 1
             assert store.pairs.count(PairQuery(search=f'"{pair.text_b}"', filter=f"id = {number}")) == 1
         counted = store.pairs.counts()
         statuses = [model.status(number) for number in range(1, PAIRS + 1)]
         assert counted == Counts(**{status: statuses.count(status) for status in STATUS.values()})
         assert store.decisions.verify() == 0
+
+
+def imported(pair: int) -> float | None:
+    """The score that a hard negative came with; half of them came without."""
+    return 0.2 if pair % 2 else None
 
 
 def act(store: Store, model: Model, kind: object, author: object, *rest: object) -> None:
@@ -377,9 +405,15 @@ def act(store: Store, model: Model, kind: object, author: object, *rest: object)
             store.decisions.edit(pair, text, author)
             if text != model.text(pair):
                 model.add(Entry(author, "edit", (pair,), text=text))
-        case "set", (int(pair), float(score)):
-            store.decisions.set_score(pair, score, author)
-            model.add(Entry(author, "set-score", (pair,), text=model.text(pair), score=score))
+        case "edit negative", (int(pair), str(text)):
+            text = text or f"opposite {pair} text ."
+            store.decisions.edit(pair, author=author, negative=text)
+            if text != model.negative(pair):
+                model.add(Entry(author, "edit negative", (pair,), text=text))
+        case "set-score" | "set both", (int(pair), float(score)):
+            store.decisions.set_score(pair, score, author, negative=score if kind == "set both" else None)
+            text, negative = model.text(pair), model.negative(pair)
+            model.add(Entry(author, str(kind), (pair,), text=text, negative=negative, score=score))
         case "undo", _:
             store.decisions.undo(author)
             model.undo(author)

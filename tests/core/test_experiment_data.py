@@ -18,7 +18,6 @@ from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.models import DataSet
 from claif_tui.core.experiment.planning import plan
 from claif_tui.core.models import NANO
-from claif_tui.core.pipeline import Generation
 from claif_tui.core.snapshot import find
 from tests.core import experiment_support as support
 from tests.llm_fixtures import Factory
@@ -39,7 +38,7 @@ post.cap = 0
 """
 
 
-def drive(make: Callable[[], Generation], title: str) -> Finished:
+def drive(make: Callable[[], making.Asking], title: str) -> Finished:
     """Run a generation in this process."""
 
     async def work() -> Finished:

@@ -12,7 +12,9 @@ from claif_tui.core.experiment.file import READY, load, ready
 from claif_tui.core.experiment.grid import build
 from claif_tui.core.experiment.methods import METHODS
 from claif_tui.core.experiment.models import Grid
-from claif_tui.core.systems.registry import SYSTEMS
+from claif_tui.core.recipes import preset_recipe
+from claif_tui.core.systems.registry import system_of
+from engine.config import PRESETS
 from tests.core import experiment_support as support
 
 CLAIF = '[[system]]\nname = "claif"\n'
@@ -74,6 +76,7 @@ BAD = [
     ('[[system]]\nname = "average"\n[system.train]\nepochs = 1\n', 1, "average is not trained", ""),
     (CLAIF + "[system.vary]\npost.cap = 3\n", 4, "post.cap is 3, expected a list", ""),
     (CLAIF + '[system.model]\nprofile = "nobody"\n', 1, "no endpoint profile 'nobody'", ""),
+    ('[[system]]\nname = "dino-local"\n', 1, "system dino-local: ", ""),
     (CLAIF + "[system.model]\nrpm = 0\n", 4, "rpm is 0", ""),
 ]
 
@@ -119,8 +122,16 @@ def test_the_ready_files_fit_together(tmp_path: Path, name: str) -> None:
     path.write_text(ready(name))
     spec = load(path)
     assert spec.name == name
-    if {"dino", "syncse", "multicsr", "clhaif", "claif-scaled"} <= SYSTEMS.keys():
-        grid = build(spec, settings.load())
-        assert grid.cells
-        if name == "family":
-            assert {cell.system for cell in grid.cells} == METHODS.keys() - {"multicsr-local"}
+    grid = build(spec, settings.load())
+    assert grid.cells
+    if name == "family":
+        assert {cell.system for cell in grid.cells} == METHODS.keys() - {"multicsr-local", "multicsr-score0"}
+
+
+def test_the_table_of_systems_says_what_the_systems_say() -> None:
+    for name, method in METHODS.items():
+        if method.preset:
+            system = system_of(preset_recipe(method.preset))
+            assert method.makes == system.makes, name
+            assert method.reads <= system.reads, name
+        assert not method.train or method.train in PRESETS, name

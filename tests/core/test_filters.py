@@ -101,6 +101,10 @@ def seen(pair: Pair, field: str, paths: dict[int, str]) -> object:
             return getattr(pair, field)
         case "class":
             return pair.answer_class
+        case "triplet":
+            return pair.hard_negative is not None
+        case "negative":
+            return pair.negative_score
         case "length":
             return len(pair.text_b.split())
         case "stale" | "edited":
@@ -163,11 +167,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             new_pair(1),
             scored(2, 0.5, rate=0.3, model="gpt-4o"),
             scored(3, 0.75, rate=0.5, model="GPT-4o", gold=0.5),
-            scored(4, 1.0, rate=0.0, model="local model", source_id=source, line=1, kind="nli", split="dev"),
+            scored(
+                4,
+                1.0,
+                rate=0.0,
+                model="local model",
+                source_id=source,
+                line=1,
+                kind="nli",
+                split="dev",
+                hard_negative="no",
+                negative_score=0.5,
+            ),
             new_pair(5, rate=0.3, model="and", answer_class="empty", generated="one"),
             scored(6, 0.0, model='q"u\\o', answer_class="refusal", generated="one two three"),
             scored(7, 0.3, model="ü", source_id=source, line=2, split="test", gold=1.0, kind="human"),
-            scored(8, 0.5, rate=0.75, system="dino", generated="a b c d"),
+            scored(8, 0.5, rate=0.75, system="dino", generated="a b c d", hard_negative="e"),
             new_pair(9, gold=0.0, system="ü"),
         ]
         ids = add(store, rows)
@@ -179,6 +194,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         store.decisions.edit(ids[1], "four words are here", "bob")
         store.decisions.edit(ids[4], "edited", "ann")
         store.decisions.rescore([ids[1], ids[7]])
+        store.decisions.edit(ids[7], negative="f")
         store.decisions.set_score(ids[2], 0.3)
         yield store
 

@@ -7,32 +7,54 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from claif_tui.core.atomic import replacing
 from claif_tui.core.errors import BudgetError, EndpointError, InputError
 from claif_tui.core.estimate import Plan
-from claif_tui.core.events import Finished
+from claif_tui.core.events import EndState, Event, Finished
 from claif_tui.core.experiment.journal import SOURCES, Journal
 from claif_tui.core.experiment.models import DataFacts, DataSet, Source
 from claif_tui.core.importing.plan import preview
 from claif_tui.core.importing.run import import_file
 from claif_tui.core.importing.types import ImportOptions, Role
 from claif_tui.core.models import NANO, PairQuery
-from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions
 from claif_tui.core.probing import first_probe
 from claif_tui.core.recipes import Recipe, requests_id
-from claif_tui.core.session import NO_CAP, Ready, Wanted, open_desk, plan_of, prepare, save_recipe
+from claif_tui.core.scratch import run_of
+from claif_tui.core.session import (
+    NO_CAP,
+    Ready,
+    Wanted,
+    open_desk,
+    plan_of,
+    prepare,
+    require_run,
+    save_recipe,
+)
 from claif_tui.core.settings import Settings
 from claif_tui.core.snapshot import SnapshotWish, create
 from claif_tui.core.store.store import Store
 
-Drive = Callable[[Callable[[], Generation], str], Finished]
+
+class Asking(Protocol):
+    """A run of requests: ``run_of`` makes it."""
+
+    def stop(self, state: EndState = "stopped", message: str = "") -> None:
+        """End once what is in flight has landed."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Run and tell."""
+
+
+Drive = Callable[[Callable[[], Asking], str], Finished]
 """Runs a generation to its end, however the caller shows it and handles signals."""
 Opener = Callable[[DataSet], Store]
 """Opens the project of a data set."""
@@ -47,7 +69,7 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """What one recipe of a data set would ask."""
+    """What a data set would ask."""
 
     ready: Ready
     plan: Plan
@@ -64,7 +86,11 @@ def filled(folder: Path, excerpts: Path, data: DataSet, author: str | None) -> S
         Store.create(folder, author=author).close()
     store = Store.open(folder, author=author)
     try:
-        _imported(store, data.seeds, "seeds", excerpts)
+        seeds = data.seeds
+        if seeds is not None and seeds.limit is not None and data.triplets is not None:
+            # The limit of a run is of seeds and triplets alike, and here they have one each.
+            seeds = _first_sentences(seeds, excerpts, seeds.limit)
+        _imported(store, seeds, "seeds", excerpts)
         _imported(store, data.triplets, "triplets", excerpts)
     except BaseException:
         store.close()
@@ -72,13 +98,16 @@ def filled(folder: Path, excerpts: Path, data: DataSet, author: str | None) -> S
     return store
 
 
-def estimated(store: Store, settings: Settings, data: DataSet, budget_usd: float | None) -> list[Estimated]:
-    """Return what the data set's recipes would ask and cost, answers that are there already included."""
-    found = []
-    for recipe in data.recipes:
-        ready = prepare(store, settings, _wanted(data, budget_usd), recipe)
-        found.append(Estimated(ready, plan_of(store, ready, _limit(data))))
-    return found
+def estimated(store: Store, settings: Settings, data: DataSet, budget_usd: float | None) -> Estimated | None:
+    """Return what the data set would ask and cost, answers that are there already included; None if it asks nothing.
+
+    Raises ``ClaifError`` where it could only fail: nothing to work on, a model that cannot do what the recipe says.
+    """
+    if data.recipe is None:
+        return None
+    ready = prepare(store, settings, _wanted(data, budget_usd), data.recipe)
+    require_run(store, ready.recipe, ready.profile)
+    return Estimated(ready, plan_of(store, ready, _limit(data)))
 
 
 def make(
@@ -95,7 +124,9 @@ def make(
         if data.makes == "sentences":
             facts = _sentences(journal, data, store)
         else:
-            finished = [_asked(store, data, recipe, settings, budget, drive) for recipe in data.recipes]
+            finished = None
+            if data.recipe is not None:
+                finished = _asked(store, data, data.recipe, settings, budget, drive)
             facts = _frozen(journal, data, store, finished)
     journal.keep_facts(data, facts)
     return facts
@@ -166,8 +197,20 @@ def _first(lines: Iterable[str], head: int, limit: int, *, quoted: bool) -> Iter
             return
 
 
+def _first_sentences(source: Source, folder: Path, limit: int) -> Source:
+    """Write the first ``limit`` sentences of a file, one a line, and return where."""
+    path = folder / f"{source.path.stem}-sentences-{limit}.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="claif-tui-") as place, Store.create(Path(place) / "all") as store:
+        _imported(store, source, "seeds", folder)
+        with replacing(path) as file:
+            for seed in store.seeds.iter(limit=limit):
+                file.write(" ".join(seed.text.split()).encode("utf-8", "replace") + b"\n")
+    return Source(path=path, format="text")
+
+
 def _limit(data: DataSet) -> int | None:
-    return None if data.seeds is None else data.seeds.limit
+    return None if data.seeds is None or data.triplets is not None else data.seeds.limit
 
 
 def _sentences(journal: Journal, data: DataSet, store: Store) -> DataFacts:
@@ -218,8 +261,8 @@ def _asked(
 
 
 def _driven(store: Store, ready: Ready, options: RunOptions, data: DataSet, drive: Drive) -> Finished:
-    desk = open_desk(store, ready, streaming=False)
-    finished = drive(lambda: Generation(store, ready.recipe, options, desk), data.title)
+    opened = partial(open_desk, store, ready, streaming=False)
+    finished = drive(lambda: run_of(store, ready.recipe, options, opened), data.title)
     if finished.state == "budget":
         raise BudgetError(
             f"{data.title}: {finished.message}", "Raise budget_usd and run it again: it goes on from there."
@@ -229,16 +272,15 @@ def _driven(store: Store, ready: Ready, options: RunOptions, data: DataSet, driv
     return finished
 
 
-def _frozen(journal: Journal, data: DataSet, store: Store, finished: list[Finished]) -> DataFacts:
-    recipe = data.recipe if data.recipes else Recipe()
-    made = create(store, recipe, SnapshotWish(statuses=("pending", "accepted")))
-    planned = sum(one.progress.planned for one in finished)
-    answered = sum(one.progress.answered for one in finished)
+def _frozen(journal: Journal, data: DataSet, store: Store, finished: Finished | None) -> DataFacts:
+    """Freeze what there is and say what became of it."""
+    made = create(store, data.recipe or Recipe(), SnapshotWish(statuses=("pending", "accepted")))
+    planned = answered = unfit = 0
     failed: dict[str, int] = {}
-    for one in finished:
-        for reason, count in one.progress.failed.items():
-            failed[reason] = failed.get(reason, 0) + count
-    unfit = store.pairs.count(PairQuery(filter="class != ok")) if data.recipes else 0
+    if finished is not None:
+        planned, answered = finished.progress.planned, finished.progress.answered
+        failed = dict(finished.progress.failed)
+        unfit = store.pairs.count(PairQuery(filter="class != ok"))
     drops = {str(rule): count for rule, count in made.funnel.drops.items()}
     return DataFacts(
         path=journal.relative(made.snapshot.path),

@@ -302,16 +302,15 @@ class _Reader:
         if evaluate is not None:
             self._known(evaluate, _EVALUATE, _join(at, "evaluate"), "an evaluation")
         model = self._model(table.get("model", {}), _join(at, "model"), shared)
-        preset = recipe.pop("preset", None)
-        trained = train.pop("system", None)
+        preset, trained = str(recipe.pop("preset", "")), str(train.pop("system", ""))
         rows = []
         for variant, more_recipe, more_train in self._variants(table.get("vary", {}), _join(at, "vary")):
             rows.append(
                 SystemRow(
                     name=name,
                     system=system,
-                    presets=None if preset is None else (str(preset),),
-                    train_preset=None if trained is None else str(trained),
+                    preset=preset,
+                    train_preset=trained,
                     recipe={**recipe, **more_recipe},
                     train={**train, **more_train},
                     evaluate=evaluate,

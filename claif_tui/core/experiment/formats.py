@@ -166,7 +166,7 @@ def _ours(line: Line, kind: Kind) -> list[str]:
     seeds = "any" if line.cells[0].seed is None else str(line.seeds)
     if line.cells[0].seed is not None and line.seeds < total:
         seeds = f"{line.seeds} of {total}"
-    paid = bool(line.cells[0].data and line.cells[0].data.recipes)
+    paid = bool(line.cells[0].data and line.cells[0].data.recipe)
     return [
         f"{row.system} · {DEMO}" if line.demo else row.system,
         line.cells[0].backbone,

@@ -21,8 +21,8 @@ from claif_tui.core.llm.profiles import Profile, resolve
 from claif_tui.core.provenance import backbone_of, provenance
 from claif_tui.core.recipes import Recipe, find_field, recipe_id, requests_id, set_field
 from claif_tui.core.runs import told
+from claif_tui.core.session import require_decoding
 from claif_tui.core.settings import Settings
-from claif_tui.core.systems.registry import SYSTEMS
 from engine.config import FIELDS, PRESETS, TrainConfig, digest, from_mapping, located
 from engine.errors import nearest
 from engine.tasks import TASKS, select
@@ -72,7 +72,7 @@ class _Builder:
             self._wrong(row, f"{row.system} whitens with {_SOURCES['seeds']}, and the file names none")
         if not method.train:
             for what, values in (("recipe", row.recipe), ("train", row.train)):
-                if values or (row.presets if what == "recipe" else row.train_preset):
+                if values or (row.preset if what == "recipe" else row.train_preset):
                     self._wrong(row, f"{row.system} is not trained: [system.{what}] would do nothing")
 
     def _trains(self, row: SystemRow, method: Method, config: TrainConfig) -> None:
@@ -83,7 +83,7 @@ class _Builder:
                 f"{row.system} makes {method.makes}, and training {config.system} reads {takes}",
                 f"Leave [system.train] system out: {row.system} trains as {method.train}.",
             )
-        if config.objective in NEEDS_SCORES and not (row.presets or method.presets):
+        if config.objective in NEEDS_SCORES and not (row.preset or method.preset):
             self._wrong(row, f"{row.system} asks for no scores, and training {config.system} needs them")
 
     # -- cells
@@ -190,66 +190,58 @@ class _Builder:
     # -- data
 
     def _data(self, row: SystemRow, method: Method, seed: int) -> DataSet:
-        presets = row.presets or method.presets
         makes: Makes = method.makes if method.train else "sentences"
         seeds = self._spec.seeds_from if "seeds" in method.reads or not method.train else None
         triplets = self._spec.triplets_from if "triplets" in method.reads else None
-        profile = self._profile(row)
-        recipes = tuple(self._recipe(row, preset, profile, seed) for preset in presets)
-        if not presets and (row.recipe or row.presets):
+        preset = row.preset or method.preset
+        if not preset and row.recipe:
             self._wrong(row, f"{row.system} asks no model: [system.recipe] would do nothing")
+        recipe, profile = self._recipe(row, preset, seed) if preset else (None, None)
         facts: dict[str, object] = {
-            "asks": [requests_id(recipe) for recipe in recipes],
+            "asks": None if recipe is None else requests_id(recipe),
             "seeds": self._source(seeds),
             "triplets": self._source(triplets),
         }
         project = _hash(facts)
-        final = recipe_id(recipes[-1]) if recipes else makes
-        kinds = "+".join(presets) or {"sentences": "sentences", "triplets": "human triplets"}[makes]
-        shared = not recipes or recipes[-1].seed != seed
+        kind = preset or {"sentences": "sentences", "triplets": "human triplets"}[makes]
         return DataSet(
-            id=_hash({"project": project, "made": final}),
+            id=_hash({"project": project, "made": makes if recipe is None else recipe_id(recipe)}),
             project_id=project,
             makes=makes,
-            recipes=recipes,
+            recipe=recipe,
             model=row.model,
             seeds=seeds,
             triplets=triplets,
-            title=kinds if shared else f"{kinds}, seed {seed}",
-            demo=bool(recipes) and (row.model.stand_in or profile.kind == "offline"),
+            title=kind if recipe is None or recipe.seed != seed else f"{kind}, seed {seed}",
+            demo=profile is not None and (row.model.stand_in or profile.kind == "offline"),
         )
 
-    def _profile(self, row: SystemRow) -> Profile:
+    def _recipe(self, row: SystemRow, preset: str, seed: int) -> tuple[Recipe, Profile]:
+        """The recipe of a data set with the endpoint that it means; refused where that cannot decode as it wants."""
+        settings, wish = self._settings, row.model.endpoint
         try:
-            return resolve(
-                self._settings.profiles,
-                row.model.endpoint,
-                default=self._settings.text("profile"),
-                today=date.today().isoformat(),
-            )
-        except ClaifError as error:
-            self._wrong(row, error.message, error.hint)
-
-    def _recipe(self, row: SystemRow, preset: str, profile: Profile, seed: int) -> Recipe:
-        try:
-            recipe = set_field(Recipe(), "preset", preset)
-            recipe = set_field(recipe, "seed", seed)
-            recipe = set_field(recipe, "model.profile", profile.name)
-            recipe = set_field(recipe, "model.name", profile.model or recipe.model)
-            recipe = set_field(recipe, "model.api", profile.api)
+            recipe = set_field(set_field(Recipe(), "preset", preset), "seed", seed)
             for name, value in {**self._spec.recipe, **row.recipe}.items():
                 systems = find_field(name, recipe.api).systems
                 if not systems or recipe.system in systems:
                     recipe = set_field(recipe, name, value)
-                elif name in row.recipe and len(METHODS[row.system].presets) < 2:
+                elif name in row.recipe:
                     self._wrong(row, f"{name} is a field of {', '.join(systems)}, not of {recipe.system}")
+            profile = resolve(
+                settings.profiles,
+                replace(wish, api=wish.api or recipe.api),
+                default=settings.text("profile"),
+                today=date.today().isoformat(),
+            )
+            recipe = set_field(recipe, "model.profile", profile.name)
+            recipe = set_field(recipe, "model.name", profile.model or recipe.model)
+            recipe = set_field(recipe, "model.api", profile.api)
+            require_decoding(recipe, profile)
         except ExperimentError:
             raise
         except ClaifError as error:
             self._wrong(row, error.message, error.hint)
-        if recipe.system not in SYSTEMS:
-            self._wrong(row, f"system {recipe.system} cannot be run by this version")
-        return recipe
+        return recipe, profile
 
     def _source(self, source: Source | None) -> object:
         if source is None:

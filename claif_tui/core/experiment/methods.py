@@ -26,14 +26,14 @@ NEEDS_SCORES = ("mse", "cross", "soft-infonce")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One system. ``presets`` of the recipe are run one after the other into one data set, the last one freezes it;
-    without any no model is asked, and training reads the source itself. Without ``train`` nothing is trained.
+    """One system. ``preset`` is the recipe's; without one no model is asked, and training reads the source itself.
+    Without ``train`` nothing is trained.
 
     ``train_roberta`` replaces ``train`` where the backbone is a RoBERTa. ``paper`` is how the papers' rows call it.
     """
 
     about: str
-    presets: tuple[str, ...] = ()
+    preset: str = ""
     reads: frozenset[Reads] = frozenset()
     makes: Makes = "pairs"
     train: str = ""
@@ -47,13 +47,13 @@ _TRIPLETS: frozenset[Reads] = frozenset({"triplets"})
 
 
 def _syncse(preset: str, about: str, paper: str, reads: frozenset[Reads] = _SEEDS) -> Method:
-    return Method(about=about, presets=(preset,), reads=reads, makes="triplets", train="syncse", paper=(paper,))
+    return Method(about=about, preset=preset, reads=reads, makes="triplets", train="syncse", paper=(paper,))
 
 
 def _dino(preset: str, about: str) -> Method:
     papers: tuple[str, ...] = ("Dino (GPT-2-XL)",) if preset == "dino-local" else ("Dino (GPT-3)",)
     papers = () if preset == "dino-api+check" else papers  # an extension, and so no paper's
-    return Method(about=about, presets=(preset,), reads=_SEEDS, train="dino", paper=papers)
+    return Method(about=about, preset=preset, reads=_SEEDS, train="dino", paper=papers)
 
 
 METHODS: Mapping[str, Method] = {
@@ -94,28 +94,28 @@ METHODS: Mapping[str, Method] = {
     ),
     "claif": Method(
         about="CLAIF: pairs made from masked seeds and scored",
-        presets=("claif",),
+        preset="claif",
         reads=_SEEDS,
         train="claif",
         paper=("CLAIF",),
     ),
     "claif-cross": Method(
         about="CLAIF's cross-encoder, on the same pairs",
-        presets=("claif",),
+        preset="claif",
         reads=_SEEDS,
         train="claif-cross",
         paper=("CLAIF cross-encoder",),
     ),
     "claif-scaled": Method(
         about="CLAIF-scaled: CLAIF's pairs and scored NLI pairs",
-        presets=("claif", "claif-scaled"),
+        preset="claif-scaled",
         reads=frozenset({"seeds", "triplets"}),
         train="claif-scaled",
         paper=("CLAIF-scaled",),
     ),
     "clhaif": Method(
         about="CLHAIF on SimCSE: human NLI triplets with an LLM's score",
-        presets=("clhaif",),
+        preset="clhaif",
         reads=_TRIPLETS,
         makes="triplets",
         train="clhaif",
@@ -123,7 +123,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "clhaif-prompt": Method(
         about="CLHAIF on PromptBERT, on the same triplets",
-        presets=("clhaif",),
+        preset="clhaif",
         reads=_TRIPLETS,
         makes="triplets",
         train="clhaif-prompt",
@@ -135,7 +135,7 @@ METHODS: Mapping[str, Method] = {
     "syncse-partial": _syncse("syncse-partial", "SynCSE: triplets made from seeds", "SynCSE-partial"),
     "syncse-naive": Method(
         about="SynCSE without exemplars (its ablation)",
-        presets=("syncse-naive",),
+        preset="syncse-naive",
         reads=_SEEDS,
         makes="triplets",
         train="syncse",
@@ -145,15 +145,22 @@ METHODS: Mapping[str, Method] = {
     ),
     "multicsr": Method(
         about="MultiCSR: triplets made, scored and filtered",
-        presets=("multicsr",),
+        preset="multicsr",
         reads=_SEEDS,
         makes="triplets",
         train="multicsr",
         paper=("MultiCSR",),
     ),
+    "multicsr-score0": Method(
+        about="MultiCSR's scores and filter over human NLI triplets",
+        preset="multicsr",
+        reads=_TRIPLETS,
+        makes="triplets",
+        train="multicsr",
+    ),
     "multicsr-local": Method(
         about="MultiCSR with contrastive decoding, on a local model",
-        presets=("multicsr-local",),
+        preset="multicsr-local",
         reads=_SEEDS,
         makes="triplets",
         train="multicsr",

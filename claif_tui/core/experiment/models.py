@@ -39,13 +39,14 @@ class ModelWish:
 class SystemRow:
     """One ``[[system]]``, or one variant of it: what differs from the method of that name.
 
-    ``recipe`` and ``train`` hold settings by name. ``place`` is how errors name it.
+    ``preset`` and ``train_preset`` are "" where the method's are meant; ``recipe`` and ``train`` hold settings by name.
+    ``place`` is how errors name it.
     """
 
     name: str
     system: str
-    presets: tuple[str, ...] | None
-    train_preset: str | None
+    preset: str
+    train_preset: str
     recipe: Mapping[str, object]
     train: Mapping[str, object]
     evaluate: Mapping[str, object] | None
@@ -80,23 +81,18 @@ class Spec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
     """Training data that several cells may share. ``project_id`` stands for what is asked of whom about what,
-    ``id`` also for what post-processing makes of it. Without ``recipes`` no model is asked.
+    ``id`` also for what post-processing makes of it. Without a ``recipe`` no model is asked.
     """
 
     id: str
     project_id: str
     makes: str
-    recipes: tuple[Recipe, ...]
+    recipe: Recipe | None
     model: ModelWish
     seeds: Source | None
     triplets: Source | None
     title: str
     demo: bool
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that freezes it."""
-        return self.recipes[-1] if self.recipes else Recipe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,7 +190,7 @@ def _no_margin(cell: Cell, count: int) -> str:
 
 
 def _per_point(cost: float, gain: float | None, cell: Cell, floor: float | None) -> tuple[float | None, str]:
-    if not cell.data or not cell.data.recipes:
+    if not cell.data or not cell.data.recipe:
         return None, "no model was asked"
     if not cost:
         return None, "it cost nothing"

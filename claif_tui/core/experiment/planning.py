@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from claif_tui.core.errors import UsageError
+from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.experiment import data as making
 from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.models import Cell, DataSet, Grid
@@ -68,7 +68,7 @@ def plan(grid: Grid, settings: Settings, *, dry: bool) -> Plan:
     asked: set[str] = set()
     with _projects(journal, author, dry=dry) as opened:
         for data in open_ones:
-            if data.makes == "triplets" and not data.recipes and dry:
+            if data.recipe is None and dry:
                 continue
             with opened(data) as store:
                 if (
@@ -96,25 +96,15 @@ def plan(grid: Grid, settings: Settings, *, dry: bool) -> Plan:
 
 
 def _asked(store: Store, settings: Settings, data: DataSet, budget: float | None) -> list[DataPlan]:
-    found = making.estimated(store, settings, data, budget)
-    if not found:
+    try:
+        one = making.estimated(store, settings, data, budget)
+    except ClaifError as error:
+        error.message = f"{data.title}: {error.message}"
+        raise
+    if one is None:
         return []
-    usd: tuple[float, float] | None = (0.0, 0.0)
-    for one in found:
-        more = one.plan.usd
-        usd = None if usd is None or more is None else (usd[0] + more[0], usd[1] + more[1])
-    return [
-        DataPlan(
-            data=data,
-            calls=sum(one.plan.calls for one in found),
-            tokens=(
-                sum(one.plan.tokens[0] for one in found),
-                sum(one.plan.tokens[1] for one in found),
-            ),
-            usd=usd,
-            costs=any(one.ready.costs for one in found),
-        )
-    ]
+    plan = one.plan
+    return [DataPlan(data=data, calls=plan.calls, tokens=plan.tokens, usd=plan.usd, costs=one.ready.costs)]
 
 
 @contextmanager

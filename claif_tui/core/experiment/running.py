@@ -17,17 +17,17 @@ from claif_tui.core.errors import ClaifError
 from claif_tui.core.evaluating import TARGET, EvaluationWish
 from claif_tui.core.events import Finished, Progress
 from claif_tui.core.experiment import data as making
+from claif_tui.core.experiment.data import Asking
 from claif_tui.core.experiment.grid import SEEDS
 from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.models import Cell, CellState, DataFacts, DataSet, Grid, Result
 from claif_tui.core.models import NANO
-from claif_tui.core.pipeline import Generation
 from claif_tui.core.settings import Settings
 from engine.config import TrainConfig
 from engine.events import read_events
 from engine.rundir import CHECKPOINTS, EVENTS
 
-Drive = Callable[[Callable[[], Generation], str, Callable[[Progress], None]], Finished]
+Drive = Callable[[Callable[[], Asking], str, Callable[[Progress], None]], Finished]
 """Runs a generation to its end, handling signals and showing it; tells each progress to the third argument too."""
 LOOK_SECONDS = 0.2
 TELL_SECONDS = 1.0
@@ -177,7 +177,7 @@ class Experiment:
         finally:
             self._spent = making.spent_nano(self._journal, held=False)
 
-    def _driven(self, make: Callable[[], Generation], title: str) -> Finished:
+    def _driven(self, make: Callable[[], Asking], title: str) -> Finished:
         """Run a generation, telling how far it is and what the whole experiment has spent by then."""
         before, first = self._spent, -1
 
@@ -186,7 +186,7 @@ class Experiment:
             first = progress.spent_nano if first < 0 else first
             self._spent = before + progress.spent_nano - first
             failed = sum(progress.failed.values())
-            words = "answers" if not failed else f"answers, {failed:,} failed"
+            words = progress.unit if not failed else f"{progress.unit}, {failed:,} failed"
             self._step(words, progress.answered + failed, progress.planned, eta=progress.eta_seconds)
 
         return self._drive(make, title, watch)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from claif_tui.core.llm.rules import Rule, why_not
-from claif_tui.core.models import Stage
+from claif_tui.core.models import Scale, Stage
 
 Api = Literal["chat", "completions"]
 
@@ -30,6 +30,7 @@ Reason = Literal[
     "refused",  # content filter, or the answer is a refusal
     "not_json",  # HTML or other text where JSON should be
     "bad_vectors",  # embeddings of which the number, order, dimension or values cannot be right
+    "wrong_form",  # not in the form that was asked for
     "unparsed",  # a score answer without a readable score, after its re-asks
     "context_length",
     "budget",  # never sent: the cap does not allow it
@@ -47,13 +48,16 @@ class Task:
     """What is wanted, for providers that do not read prompts (the offline model).
 
     fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``,
-    ``reason_first`` if the number belongs at the end of the answer.
+    ``reason_first`` if the number belongs at the end of the answer, ``scale`` that of the number; sentences: ``text``
+    holds topics, one a line, and ``count`` sentences are wanted.
     """
 
-    op: Literal["fill", "paraphrase", "score", "free"]
+    op: Literal["fill", "paraphrase", "score", "sentences", "free"]
     text: str
     other: str = ""
     reason_first: bool = False
+    scale: Scale = "0-1"
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ WORDS: dict[Reason, str] = {
     "refused": "the model refused",
     "not_json": "the answer is not JSON",
     "bad_vectors": "the vectors are unusable",
+    "wrong_form": "the answer is not in the form that was asked for",
     "unparsed": "no readable score",
     "context_length": "the prompt is too long",
     "budget": "the budget is reached",

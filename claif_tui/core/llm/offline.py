@@ -179,17 +179,21 @@ def _question(request: Request) -> Event:
     task, sampling = request.task, request.sampling
     refuse_rule(sampling, "the offline model")
     if task.op == "score":
-        return {"op": "score", "text_a": task.text, "text_b": task.other}
+        top = {} if task.scale == "0-1" else {"top": 5}
+        return {"op": "score", "text_a": task.text, "text_b": task.other, **top}
     if task.op == "free":
         raise LLMError(
             "bad_request",
-            "the offline model only fills masks, paraphrases and scores",
+            "the offline model only fills masks, paraphrases, scores and writes sentences on topics",
             sent=False,
             billed=False,
         )
+    what: Event = {"text": task.text}
+    if task.op == "sentences":
+        what = {"topics": task.text.split("\n"), "count": task.count}
     return {
         "op": task.op,
-        "text": task.text,
+        **what,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "seed": request.seed,

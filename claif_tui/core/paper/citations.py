@@ -273,6 +273,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "clhaif": ("claif", "simcse"),
     "clhaif-prompt": ("claif", "promptbert"),
     "dino": ("dino",),
+    "dino-claif": ("dino", "claif"),
+    "sbert": ("sbert",),
     "simcse": ("simcse",),
     "promptbert": ("promptbert",),
     "syncse": ("syncse", "simcse"),

@@ -21,6 +21,7 @@ from claif_tui.core.store.pair_schema import SEARCH, STATE_INDEXES, TALLY_TRIGGE
 from claif_tui.core.store.pairs import PairsRepo, pair_values
 from claif_tui.core.store.process import is_alive, own_mark, this_host
 from claif_tui.core.store.states import checked
+from claif_tui.core.store.triplet_schema import FIRST_SECOND_TEXT, SECOND_TEXT
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
@@ -35,13 +36,13 @@ SEARCH_CHUNK = 50_000
 REBUILD_SHARE = 0.25
 """If the new pairs are more than this share of the old ones, indexes are dropped and made again."""
 
-_PAIR_INSERT = f"INSERT INTO pairs VALUES ({', '.join('?' * 23)})"
+_PAIR_INSERT = f"INSERT INTO pairs VALUES ({', '.join('?' * 24)})"
 _SCORE_INSERT = """INSERT INTO scores (pair_id, n, score, raw, scale, reason, key, text, after)
     VALUES (?, 0, ?, ?, ?, ?, ?, ?, 0)"""
 _STATES_INSERT = """INSERT INTO states (pair_id, status, score, rate, length, stale, flags, system, model, class, kind,
-    source_id, split, edited, score_n, gold)
+    source_id, split, edited, score_n, gold, triplet, negative)
     SELECT p.id, 0, c.score, p.rate, p.length, c.text IS NOT NULL, 0, p.system, p.model, p.class, p.kind,
-    p.source_id, p.split, 0, c.n, p.gold
+    p.source_id, p.split, 0, c.n, p.gold, p.hard_negative IS NOT NULL, p.negative_score
     FROM pairs p LEFT JOIN scores c ON c.pair_id = p.id AND c.n = 0
     WHERE p.id BETWEEN ? AND ? AND p.source_id = ? ORDER BY p.id"""
 _OURS = "id BETWEEN ? AND ? AND source_id = ?"
@@ -59,7 +60,7 @@ class BulkLoader:
         """Store all ``rows`` as pairs of source ``source_id`` and return how many they were.
 
         If ``rows`` raises, none of them is kept; the source stays as it is. Texts must have passed ``storable_text``,
-        scores lie in 0..1, and no ``generate_key`` is given.
+        scores lie in 0..1 (that of a hard negative is the pair's ``negative_score``), and no key of a call is given.
         """
         stream = iter(rows)
         head = list(islice(stream, SMALL + 1))
@@ -94,7 +95,7 @@ class BulkLoader:
             values = pair_values(row, self._code(conn, "system", row.system), self._model(conn, row), created)
             pairs.append((pair_id, *values[:3], source_id, *values[4:]))
             if row.score is not None:
-                score = checked(row.score, row.generated)
+                score = checked(row.score, row.generated, row.hard_negative)
                 scale = None if score.scale is None else SCALES.index(score.scale)
                 scores.append((pair_id, score.score, score.raw, scale, score.reason, score.key, score.text_b))
         conn.executemany(_PAIR_INSERT, pairs)
@@ -145,7 +146,8 @@ def _span(conn: sqlite3.Connection, source_id: int) -> tuple[int, int]:
 
 def _search(conn: sqlite3.Connection, source_id: int, start: int, end: int) -> int:
     cursor = conn.execute(
-        f"INSERT INTO pairs_fts (rowid, text_a, text_b) SELECT id, text_a, generated FROM pairs WHERE {_OURS}",
+        "INSERT INTO pairs_fts (rowid, text_a, text_b)"
+        f" SELECT id, text_a, {FIRST_SECOND_TEXT} FROM pairs WHERE {_OURS}",
         (start, end, source_id),
     )
     conn.execute("UPDATE loads SET searched_id = ? WHERE source_id = ?", (end, source_id))
@@ -223,7 +225,7 @@ def _remove(conn: sqlite3.Connection, source_id: int) -> int:
     (searched,) = conn.execute("SELECT searched_id FROM loads WHERE source_id = ?", (source_id,)).fetchone()
     conn.execute(
         "INSERT INTO pairs_fts (pairs_fts, rowid, text_a, text_b)"
-        f" SELECT 'delete', id, text_a, generated FROM pairs WHERE {_OURS}",
+        f" SELECT 'delete', id, text_a, {FIRST_SECOND_TEXT} FROM pairs WHERE {_OURS}",
         (start, min(last, searched), source_id),
     )
     ours = (start, last, source_id)
@@ -240,7 +242,7 @@ def rebuild_search(store: Store, progress: Progress | None = None) -> int:
         conn.execute("DROP TABLE pairs_fts")
         conn.execute(SEARCH)
         cursor = conn.execute(
-            "INSERT INTO pairs_fts (rowid, text_a, text_b) SELECT p.id, p.text_a, coalesce(e.text, p.generated)"
+            f"INSERT INTO pairs_fts (rowid, text_a, text_b) SELECT p.id, p.text_a, {SECOND_TEXT}"
             " FROM pairs p JOIN states s ON s.pair_id = p.id LEFT JOIN edits e ON e.pair_id = p.id"
         )
         return cursor.rowcount

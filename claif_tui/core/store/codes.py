@@ -9,7 +9,7 @@ from claif_tui.core.models import AnswerClass, Kind, Scale, Split
 
 # Append only: a position is what stands in the database.
 KINDS: tuple[Kind, ...] = ("llm", "human", "zero", "nli")
-CLASSES: tuple[AnswerClass, ...] = ("ok", "empty", "has_mask", "identical", "refusal")
+CLASSES: tuple[AnswerClass, ...] = ("ok", "empty", "has_mask", "identical", "refusal", "off_label")
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 SCALES: tuple[Scale, ...] = ("0-1", "0-5")
 

@@ -73,45 +73,72 @@ class DecisionsRepo:
 
         return self._store.write(work)
 
-    def edit(self, pair_id: int, text: str, author: str | None = None) -> Decision:
-        """Change the second sentence of a pair. Its score becomes stale unless the text is the one that was scored."""
+    def edit(
+        self, pair_id: int, text: str | None = None, author: str | None = None, *, negative: str | None = None
+    ) -> Decision:
+        """Change the second sentence of a pair, the hard negative of a triplet, or both; None leaves one as it is.
+
+        Its scores become stale unless the texts are those that were scored. The payload holds ``text`` and
+        ``before``, ``negative`` and ``negative_before``: of each side that changes. ``InputError`` for an empty text
+        and for a hard negative of a pair that has none.
+        """
         who = author or self._store.author
-        wanted = squash(storable_text(text)[0])
-        if not wanted:
+        wanted, wanted_negative = (
+            None if new is None else squash(storable_text(new)[0]) for new in (text, negative)
+        )
+        if "" in (wanted, wanted_negative):
             raise InputError("An edited sentence cannot be empty", "Reject the pair instead.")
 
         def work(conn: sqlite3.Connection) -> Decision:
             _known(conn, pair_id)
-            (before,) = conn.execute(
-                "SELECT coalesce(e.text, p.generated) FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id"
-                " WHERE p.id = ?",
+            before, before_negative = conn.execute(
+                "SELECT coalesce(e.text, p.generated), coalesce(e.negative, p.hard_negative)"
+                " FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id WHERE p.id = ?",
                 (pair_id,),
             ).fetchone()
-            if wanted == before:
+            if wanted_negative is not None:
+                _check_triplet(pair_id, before_negative)
+            payload: dict[str, object] = {}
+            if wanted not in (None, before):
+                payload |= {"text": wanted, "before": before}
+            if wanted_negative not in (None, before_negative):
+                payload |= {"negative": wanted_negative, "negative_before": before_negative}
+            if not payload:
                 return _nothing(who, "edit", {"unchanged": 1})
-            decision = _append(conn, who, "edit", IdSet.single(pair_id), {"text": wanted, "before": before})
+            decision = _append(conn, who, "edit", IdSet.single(pair_id), payload)
             refresh_text(conn, pair_id)
             return decision
 
         return self._store.write(work)
 
-    def set_score(self, pair_id: int, value: float, author: str | None = None) -> Decision:
-        """Give a pair a score (0..1) by hand, for its current text."""
+    def set_score(
+        self, pair_id: int, value: float, author: str | None = None, *, negative: float | None = None
+    ) -> Decision:
+        """Give a pair a score (0..1) by hand, for its current text, and a triplet's hard negative one as well."""
         who = author or self._store.author
-        if not 0.0 <= value <= 1.0:
-            raise InputError(f"A score lies between 0 and 1, not {value:g}", "For example 0.75.")
+        for score in (value, negative):
+            if score is not None and not 0.0 <= score <= 1.0:
+                raise InputError(f"A score lies between 0 and 1, not {score:g}", "For example 0.75.")
 
         def work(conn: sqlite3.Connection) -> Decision:
             _known(conn, pair_id)
-            before, text = conn.execute(
-                "SELECT s.score, e.text FROM states s LEFT JOIN edits e ON e.pair_id = s.pair_id WHERE s.pair_id = ?",
+            before, before_negative, text, negative_text, generated_negative = conn.execute(
+                "SELECT s.score, s.negative, e.text, e.negative, p.hard_negative FROM states s"
+                " JOIN pairs p ON p.id = s.pair_id LEFT JOIN edits e ON e.pair_id = s.pair_id WHERE s.pair_id = ?",
                 (pair_id,),
             ).fetchone()
-            decision = _append(
-                conn, who, "set-score", IdSet.single(pair_id), {"score": value, "before": before}
-            )
+            payload: dict[str, object] = {"score": value, "before": before}
+            if negative is not None:
+                _check_triplet(pair_id, generated_negative)
+                payload |= {"negative": negative, "negative_before": before_negative}
+            decision = _append(conn, who, "set-score", IdSet.single(pair_id), payload)
             number = next_score_number(conn, pair_id)
-            score = NewScore(score=value, text_b=text)
+            score = NewScore(
+                score=value,
+                text_b=text,
+                negative=negative,
+                negative_text=None if negative is None else negative_text,
+            )
             append_score(conn, pair_id, score, n=number, after=decision.id, decision_id=decision.id)
             refresh_score(conn, pair_id)
             return decision
@@ -259,6 +286,14 @@ def _known(conn: sqlite3.Connection, pair_id: int) -> int:
             f"There is no pair {pair_id}", "claif-tui review list shows the pairs and their numbers."
         )
     return int(row[0])
+
+
+def _check_triplet(pair_id: int, hard_negative: str | None) -> None:
+    if hard_negative is None:
+        raise InputError(
+            f"Pair {pair_id} has no hard negative",
+            "It is a pair of two sentences. Triplets are found by: triplet = yes.",
+        )
 
 
 def _changing(

@@ -142,6 +142,8 @@ FIELDS: dict[str, Field] = {
     "stale": Field("switch", "stale"),
     "edited": Field("switch", "edited"),
     "gold": Field("number", "gold", optional=True),
+    "triplet": Field("switch", "triplet"),
+    "negative": Field("number", "negative", optional=True),
     "encoder": Field("number", "encoder", optional=True),
     "gap": Field("number", "gap", optional=True),
     "id": Field("whole", "pair_id"),

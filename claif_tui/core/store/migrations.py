@@ -18,6 +18,7 @@ from claif_tui.core.errors import StoreError
 from claif_tui.core.store.connection import connect
 from claif_tui.core.store.schema import STATEMENTS
 from claif_tui.core.store.study_schema import STATEMENTS as STUDIES
+from claif_tui.core.store.triplet_schema import STATEMENTS as TRIPLETS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -44,7 +45,16 @@ def _studies(db: Database) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("0001-ground", _first), Migration("0002-studies", _studies))
+def _triplets(db: Database) -> None:
+    for statement in TRIPLETS:
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("0001-ground", _first),
+    Migration("0002-studies", _studies),
+    Migration("0003-triplets", _triplets),
+)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core.models import (
     STATUSES,
+    AnswerClass,
     Counts,
     Facets,
     Lineage,
@@ -31,6 +32,7 @@ from claif_tui.core.store.states import (
     last_decision,
     next_score_number,
     refresh_score,
+    second_text,
     word_count,
 )
 from claif_tui.core.store.wishes import RESCORE_BIT
@@ -42,15 +44,15 @@ _PAGE = 500
 
 _INSERT = """INSERT INTO pairs (kind, system, seed_id, source_id, line, run_id, recipe_id, text_a, generated,
     hard_negative, rate, occurrence, masked, merged, class, model, generate_key, gold, negative_score, length, split,
-    created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    created, negative_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING RETURNING id"""
 
 _KNOWN = """SELECT id FROM pairs WHERE generate_key = ?1 AND coalesce(seed_id, 0) = coalesce(?2, 0)
-    AND coalesce(rate, -1) = coalesce(?3, -1)"""
+    AND coalesce(rate, -1) = coalesce(?3, -1) AND coalesce(negative_key, '') = coalesce(?4, '')"""
 
 # Generated before imported; then the order of the seeds or of the file. Never the order in which answers landed.
 _EXPORT_ORDER = """p.source_id IS NOT NULL, p.source_id, coalesce(p.seed_id, p.line), p.rate, p.occurrence,
-    p.recipe_id, p.generate_key, p.id"""
+    p.recipe_id, p.generate_key, p.negative_key, p.id"""
 
 
 class PairsRepo:
@@ -64,24 +66,27 @@ class PairsRepo:
     def add(conn: sqlite3.Connection, row: NewPair) -> tuple[int, bool]:
         """Store one pair inside ``Store.write``; return its id and whether it is new.
 
-        A pair with a known ``generate_key`` is not stored again for the same seed and rate: another seed that got
-        the same answer makes a pair of its own. Texts must have passed ``storable_text``.
+        A pair with a known ``generate_key`` (and ``negative_key``) is not stored again for the same seed and rate:
+        another seed that got the same answer makes a pair of its own. Texts must have passed ``storable_text``.
         """
         model = None if row.model is None else code_of(conn, "model", row.model)
         system = code_of(conn, "system", row.system)
         values = pair_values(row, system, model, round(time.time() * 1000))
         inserted = conn.execute(_INSERT, values).fetchone()
         if inserted is None:
-            known = conn.execute(_KNOWN, (row.generate_key, row.seed_id, row.rate)).fetchone()
+            known = conn.execute(_KNOWN, (row.generate_key, row.seed_id, row.rate, row.negative_key)).fetchone()
             return int(known[0]), False
         pair_id = int(inserted[0])
         score = row.score
         if score is not None:
-            append_score(conn, pair_id, checked(score, row.generated), n=0, after=last_decision(conn))
-        stale = int(score is not None and score.text_b not in (None, row.generated))
+            score = checked(score, row.generated, row.hard_negative)
+            append_score(conn, pair_id, score, n=0, after=last_decision(conn))
+        stale = int(score is not None and (score.text_b is not None or score.negative_text is not None))
+        negative = row.negative_score if score is None or score.negative is None else score.negative
         conn.execute(
             "INSERT INTO states (pair_id, status, score, rate, length, stale, flags, system, model, class, kind,"
-            " source_id, split, edited, score_n, gold) VALUES (?, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+            " source_id, split, edited, score_n, gold, triplet, negative)"
+            " VALUES (?, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
             (
                 pair_id,
                 None if score is None else score.score,
@@ -96,9 +101,11 @@ class PairsRepo:
                 SPLITS.index(row.split),
                 None if score is None else 0,
                 row.gold,
+                int(row.hard_negative is not None),
+                negative,
             ),
         )
-        index_text(conn, pair_id, row.text_a, row.generated)
+        index_text(conn, pair_id, row.text_a, second_text(row.generated, row.hard_negative))
         return pair_id, True
 
     async def add_generated(self, rows: Sequence[NewPair]) -> list[int]:
@@ -116,23 +123,53 @@ class PairsRepo:
         reason: str | None = None,
         key: str | None = None,
         text: str | None = None,
+        negative: float | None = None,
+        negative_raw: str | None = None,
+        negative_key: str | None = None,
+        negative_text: str | None = None,
     ) -> None:
         """Give a pair a score inside ``Store.write``; ``text`` is the text_b that was scored (None: the generated one).
 
-        Earlier scores are kept; a wish for a rescore is fulfilled. The same call's answer (``key``) counts once.
+        ``negative`` and its parts say the same of the anchor and the hard negative; both sides make one entry.
+        Earlier scores are kept; a wish for a rescore is fulfilled. The same answers (``key`` and ``negative_key``)
+        count once.
         """
-        generated, last_key = conn.execute(
-            "SELECT p.generated, c.key FROM states s JOIN pairs p ON p.id = s.pair_id"
+        generated, hard_negative, *last_keys = conn.execute(
+            "SELECT p.generated, p.hard_negative, c.key, c.negative_key FROM states s JOIN pairs p ON p.id = s.pair_id"
             " LEFT JOIN scores c ON c.pair_id = s.pair_id AND c.n = s.score_n WHERE s.pair_id = ?",
             (pair_id,),
         ).fetchone()
-        if key is not None and key == last_key:
+        if key is not None and [key, negative_key] == last_keys:
             return
-        new = checked(
-            NewScore(score=score, raw=raw, scale=scale, reason=reason, key=key, text_b=text), generated
+        new = NewScore(
+            score=score,
+            raw=raw,
+            scale=scale,
+            reason=reason,
+            key=key,
+            text_b=text,
+            negative=negative,
+            negative_raw=negative_raw,
+            negative_key=negative_key,
+            negative_text=negative_text,
         )
+        new = checked(new, generated, hard_negative)
         append_score(conn, pair_id, new, n=next_score_number(conn, pair_id), after=last_decision(conn))
         refresh_score(conn, pair_id)
+
+    @classmethod
+    def put_label(cls, conn: sqlite3.Connection, pair_id: int, label: float) -> None:
+        """Give a pair without a score the label that its prompt fixed (0..1), inside ``Store.write``."""
+        (score,) = conn.execute("SELECT score FROM states WHERE pair_id = ?", (pair_id,)).fetchone()
+        if score is None:
+            cls.put_score(conn, pair_id, score=label)
+
+    @staticmethod
+    def put_class(conn: sqlite3.Connection, pair_id: int, answer_class: AnswerClass) -> None:
+        """Class a pair anew inside ``Store.write``: what a check of its label says of it."""
+        code = CLASSES.index(answer_class)
+        conn.execute("UPDATE pairs SET class = ? WHERE id = ?", (code, pair_id))
+        conn.execute("UPDATE states SET class = ? WHERE pair_id = ?", (code, pair_id))
 
     async def set_score(self, pair_id: int, score: NewScore) -> None:
         """Give a pair the score that an answer holds; returns once it is on disk."""
@@ -147,6 +184,10 @@ class PairsRepo:
                 reason=score.reason,
                 key=score.key,
                 text=score.text_b,
+                negative=score.negative,
+                negative_raw=score.negative_raw,
+                negative_key=score.negative_key,
+                negative_text=score.negative_text,
             )
 
         await self._store.awrite(work)
@@ -305,9 +346,9 @@ class PairsRepo:
             ).fetchall()
             return self._many(conn, [row[0] for row in rows])
 
-    def statuses_of(self, generate_keys: Sequence[str]) -> dict[tuple[str, int, float], Status]:
+    def statuses_of(self, generate_keys: Sequence[str]) -> dict[tuple[str, int, float | None], Status]:
         """How the pairs made of these answers stand, by (content address, seed, rate)."""
-        found: dict[tuple[str, int, float], Status] = {}
+        found: dict[tuple[str, int, float | None], Status] = {}
         with self._store.read() as conn:
             for start in range(0, len(generate_keys), _PAGE):
                 some = tuple(generate_keys[start : start + _PAGE])
@@ -328,16 +369,20 @@ class PairsRepo:
         with store.read() as conn:
             scores = score_entries(conn, pair_id)
             asked = [row[0] for row in conn.execute("SELECT key FROM calls WHERE pair_id = ?", (pair_id,))]
-        keys = list(dict.fromkeys([entry.key for entry in scores if entry.key] + asked))
+        scored = [key for entry in scores for key in (entry.key, entry.negative_key) if key]
+        keys = list(dict.fromkeys(scored + asked))
         calls = store.calls.known(keys)
         score_calls = [
-            call for call in calls.values() if call.key != pair.generate_key and call.stage != "generate"
+            call
+            for call in calls.values()
+            if call.key not in (pair.generate_key, pair.negative_key) and call.stage != "generate"
         ]
         return Lineage(
             pair=pair,
             seed=None if pair.seed_id is None else store.seeds.get(pair.seed_id),
             source=None if pair.source_id is None else store.sources.get(pair.source_id),
             generate_call=None if pair.generate_key is None else store.calls.get(pair.generate_key),
+            negative_call=None if pair.negative_key is None else store.calls.get(pair.negative_key),
             score_calls=tuple(sorted(score_calls, key=lambda call: (call.sent_at, call.key))),
             scores=scores,
             decisions=tuple(store.decisions.list(pair_id=pair_id)),
@@ -370,6 +415,7 @@ def pair_values(row: NewPair, system: int, model: int | None, created: int) -> t
         word_count(row.generated),
         SPLITS.index(row.split),
         created,
+        row.negative_key,
     )
 
 

@@ -86,9 +86,10 @@ def plan(query: PairQuery, extra: tuple[str, tuple[object, ...]] | None = None) 
     for pattern in search.patterns:
         where += (
             " AND EXISTS (SELECT 1 FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id WHERE p.id = s.pair_id"
-            " AND (p.text_a LIKE ? ESCAPE '\\' OR coalesce(e.text, p.generated) LIKE ? ESCAPE '\\'))"
+            " AND (p.text_a LIKE ? ESCAPE '\\' OR coalesce(e.text, p.generated) LIKE ? ESCAPE '\\'"
+            " OR coalesce(e.negative, p.hard_negative) LIKE ? ESCAPE '\\'))"
         )
-        values = [*values, pattern, pattern]
+        values = [*values, pattern, pattern, pattern]
     return Plan(
         where=where,
         values=tuple(values),

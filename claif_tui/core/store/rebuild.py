@@ -6,11 +6,11 @@ import sqlite3
 
 from claif_tui.core.store.idset import IdSet
 from claif_tui.core.store.pair_schema import RECOUNT
-from claif_tui.core.store.states import GAP, refresh_text
+from claif_tui.core.store.states import GAP, NEGATIVE, refresh_text
 from claif_tui.core.store.verdicts import restore_verdicts
 from claif_tui.core.store.wishes import RESCORE_BIT, mark_standing
 
-_DERIVED = "status, author, decision_id, score, score_n, stale, edited, length"
+_DERIVED = "status, author, decision_id, score, score_n, stale, edited, length, negative"
 _WISH = f"flags & {RESCORE_BIT}"
 
 
@@ -19,13 +19,13 @@ def differences(conn: sqlite3.Connection, mend: bool = False) -> int:
     conn.execute("SAVEPOINT rebuild")
     try:
         conn.execute(f"CREATE TEMP TABLE was AS SELECT pair_id, {_DERIVED}, {_WISH} AS wish FROM states")
-        conn.execute("CREATE TEMP TABLE wording AS SELECT pair_id, text FROM edits")
+        conn.execute("CREATE TEMP TABLE wording AS SELECT pair_id, text, negative FROM edits")
         _rebuild(conn)
         changed = " OR ".join(f"s.{column.strip()} IS NOT w.{column.strip()}" for column in _DERIVED.split(","))
         (different,) = conn.execute(
             f"SELECT count(*) FROM states s JOIN was w USING (pair_id) WHERE {changed} OR s.{_WISH} <> w.wish"
-            " OR (SELECT text FROM edits WHERE pair_id = s.pair_id)"
-            " IS NOT (SELECT text FROM wording WHERE pair_id = s.pair_id)"
+            " OR (SELECT text, negative FROM edits WHERE pair_id = s.pair_id)"
+            " IS NOT (SELECT text, negative FROM wording WHERE pair_id = s.pair_id)"
         ).fetchone()
         miscounted = conn.execute(
             "SELECT 1 FROM tallies t WHERE n <> (SELECT count(*) FROM states s WHERE s.status = t.status)"
@@ -62,5 +62,18 @@ def _rebuild(conn: sqlite3.Connection) -> None:
         f"UPDATE states SET score_n = {last.format('c.n')}, score = {last.format('c.score')},"
         f" stale = coalesce({last.format(f'c.text IS NOT {wording}')}, 0)"
     )
+    _rebuild_negatives(conn)
     conn.execute(f"UPDATE states SET gap = {GAP}, flags = flags & ~{RESCORE_BIT}")
     mark_standing(conn, everything)
+
+
+def _rebuild_negatives(conn: sqlite3.Connection) -> None:
+    """The scores of hard negatives, and what they make stale. Pairs are not looked at."""
+    imported = "SELECT negative_score FROM pairs WHERE id = states.pair_id"
+    wording = "SELECT negative FROM edits WHERE pair_id = states.pair_id"
+    scored = NEGATIVE.format(what="n.negative", pair="states.pair_id")
+    moved = NEGATIVE.format(what=f"n.negative_text IS NOT ({wording})", pair="states.pair_id")
+    conn.execute(
+        f"UPDATE states SET negative = coalesce(({scored}), ({imported})), stale = stale OR"
+        f" coalesce(({moved}), ({imported}) IS NOT NULL AND ({wording}) IS NOT NULL) WHERE triplet"
+    )

@@ -18,6 +18,17 @@ GAP = "abs(score - min(max(encoder, 0.0), 1.0))"
 """How far score and encoder are apart (SQL; NULL if one is missing)."""
 
 
+NEGATIVE = """SELECT {what} FROM scores n WHERE n.pair_id = {pair} AND n.negative IS NOT NULL
+    AND (n.decision_id IS NULL OR EXISTS (SELECT 1 FROM standing d WHERE d.id = n.decision_id))
+    ORDER BY n.n DESC LIMIT 1"""
+"""``what`` of ``n``, the latest standing entry that scores the hard negative of ``pair``."""
+
+
+def second_text(text_b: str, hard_negative: str | None) -> str:
+    """What the search index holds beside the anchor: ``triplet_schema.SECOND_TEXT`` of a row at hand."""
+    return text_b if hard_negative is None else f"{text_b} \ue000 {hard_negative}"
+
+
 def word_count(text: str) -> int:
     """The length of a text, as the field length has it."""
     return len(text.split())
@@ -54,8 +65,8 @@ def append_score(
 ) -> None:
     """Add one row to a pair's scores; ``n`` is its number, ``after`` the newest decision at this moment."""
     connection.execute(
-        "INSERT INTO scores (pair_id, n, score, raw, scale, reason, key, text, decision_id, after)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO scores (pair_id, n, score, raw, scale, reason, key, text, decision_id, after, negative,"
+        " negative_raw, negative_key, negative_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             pair_id,
             n,
@@ -67,15 +78,26 @@ def append_score(
             score.text_b,
             decision_id,
             after,
+            score.negative,
+            score.negative_raw,
+            score.negative_key,
+            score.negative_text,
         ),
     )
 
 
-def checked(score: NewScore, generated: str) -> NewScore:
-    """Refuse a score outside 0..1; name the scored text only where it is not the generated one."""
-    if not 0.0 <= score.score <= 1.0:  # also not a number
-        raise ValueError(f"a score must be in 0..1, not {score.score}")
-    return score if score.text_b != generated else replace(score, text_b=None)
+def checked(score: NewScore, generated: str, hard_negative: str | None) -> NewScore:
+    """Refuse a score outside 0..1; name a scored text only where it is not the generated one."""
+    for value in (score.score, score.negative):
+        if value is not None and not 0.0 <= value <= 1.0:  # also not a number
+            raise ValueError(f"a score must be in 0..1, not {value}")
+    if score.negative is not None and hard_negative is None:
+        raise ValueError("a score of a hard negative for a pair without one")
+    if score.text_b is not None and score.text_b == generated:
+        score = replace(score, text_b=None)
+    if score.negative_text is not None and score.negative_text == hard_negative:
+        score = replace(score, negative_text=None)
+    return score
 
 
 def next_score_number(connection: sqlite3.Connection, pair_id: int) -> int:
@@ -99,31 +121,72 @@ def refresh_score(connection: sqlite3.Connection, pair_id: int) -> None:
         "UPDATE states SET score_n = ?, score = ?, stale = ?, flags = (flags & ~?) | ? WHERE pair_id = ?",
         (number, score, stale, RESCORE_BIT, wish, pair_id),
     )
+    if connection.execute("SELECT triplet FROM states WHERE pair_id = ?", (pair_id,)).fetchone()[0]:
+        _refresh_negative(connection, pair_id)
     connection.execute(f"UPDATE states SET gap = {GAP} WHERE pair_id = ?", (pair_id,))
 
 
-def refresh_text(connection: sqlite3.Connection, pair_id: int) -> None:
-    """Set the current text of one pair, its search entry and its length from the last edit that stands."""
-    text_a, generated, indexed = connection.execute(
-        "SELECT p.text_a, p.generated, e.text FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id WHERE p.id = ?",
+def _refresh_negative(connection: sqlite3.Connection, pair_id: int) -> None:
+    """Set the score of a triplet's hard negative; if that was given to another text, the triplet is stale."""
+    imported, edited = connection.execute(
+        "SELECT p.negative_score, e.negative FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id WHERE p.id = ?",
         (pair_id,),
     ).fetchone()
     row = connection.execute(
-        "SELECT id, payload FROM standing WHERE pair_id = ? AND action = 'edit' ORDER BY id DESC LIMIT 1",
+        NEGATIVE.format(what="n.negative, n.negative_text", pair="?"), (pair_id,)
+    ).fetchone()
+    score, text = row if row is not None else (imported, None)
+    stale = score is not None and text != edited
+    connection.execute(
+        "UPDATE states SET negative = ?, stale = stale OR ? WHERE pair_id = ?", (score, int(stale), pair_id)
+    )
+
+
+def refresh_text(connection: sqlite3.Connection, pair_id: int) -> None:
+    """Set the current texts of one pair, its search entry and its length from the last edits that stand."""
+    text_a, generated, hard_negative, edited, edited_negative = connection.execute(
+        "SELECT p.text_a, p.generated, p.hard_negative, e.text, e.negative"
+        " FROM pairs p LEFT JOIN edits e ON e.pair_id = p.id WHERE p.id = ?",
         (pair_id,),
     ).fetchone()
-    wanted = str(json.loads(row[1])["text"]) if row is not None else generated
-    before = generated if indexed is None else indexed
-    if wanted != before:
-        forget_text(connection, pair_id, text_a, before)
-        index_text(connection, pair_id, text_a, wanted)
-    if wanted == generated:
+    before = generated if edited is None else edited
+    before_negative = hard_negative if edited_negative is None else edited_negative
+    text, negative, holds = _last_edits(connection, pair_id)
+    text = None if text == generated else text
+    negative = None if negative == hard_negative else negative
+    wanted = generated if text is None else text
+    wanted_negative = hard_negative if negative is None else negative
+    if (wanted, wanted_negative) != (before, before_negative):
+        forget_text(connection, pair_id, text_a, second_text(before, before_negative))
+        index_text(connection, pair_id, text_a, second_text(wanted, wanted_negative))
+    if text is None and negative is None:
         connection.execute("DELETE FROM edits WHERE pair_id = ?", (pair_id,))
     else:
-        connection.execute("INSERT OR REPLACE INTO edits VALUES (?, ?, ?)", (pair_id, wanted, row[0]))
+        connection.execute(
+            "INSERT OR REPLACE INTO edits (pair_id, text, negative, decision_id) VALUES (?, ?, ?, ?)",
+            (pair_id, text, negative, holds),
+        )
     # The encoder's word was on the old text.
     connection.execute(
         "UPDATE states SET edited = ?, length = ?, encoder = CASE WHEN ? THEN encoder END WHERE pair_id = ?",
-        (int(wanted != generated), word_count(wanted), int(wanted == before), pair_id),
+        (int(text is not None or negative is not None), word_count(wanted), int(wanted == before), pair_id),
     )
     refresh_score(connection, pair_id)
+
+
+def _last_edits(connection: sqlite3.Connection, pair_id: int) -> tuple[str | None, str | None, int]:
+    """The text and the hard negative that the last standing edits of each gave, and the newest such decision."""
+    found: dict[str, str] = {}
+    holds = 0
+    rows = connection.execute(
+        "SELECT id, payload FROM standing WHERE pair_id = ? AND action = 'edit' ORDER BY id DESC", (pair_id,)
+    )
+    for number, payload in rows:
+        said = json.loads(payload)
+        new = {side: str(said[side]) for side in ("text", "negative") if side in said and side not in found}
+        if new:
+            found |= new
+            holds = holds or int(number)
+        if len(found) == 2:
+            break
+    return found.get("text"), found.get("negative"), holds

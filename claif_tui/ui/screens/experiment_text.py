@@ -190,7 +190,7 @@ def _data(one: DataLine) -> str:
 def _summary(line: Line) -> str:
     average = "–" if line.row.average is None else f"{line.row.average:.2f}"
     margin = "–" if line.margin is None else f"±{line.margin:.2f}"
-    paid = bool(line.cells[0].data and line.cells[0].data.recipes and line.seeds)
+    paid = bool(line.cells[0].data and line.cells[0].data.recipe and line.seeds)
     cost = formats.dollars(line.cost_usd) if paid else "–"
     return f"{average:>6} {margin:>7} {cost:>7}"
 
