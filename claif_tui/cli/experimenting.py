@@ -94,7 +94,7 @@ def run(grid: Grid, settings: Settings, form: str, as_json: bool) -> int:
         experiment = Experiment(grid, settings, teller.drive, teller.tell, teller.said)
         try:
             ended = experiment.run()
-        except BaseException:
+        except (KeyboardInterrupt, diagnostics.Terminated):
             teller.close()
             show(grid, form, as_json, write=True)
             raise

@@ -129,3 +129,18 @@ def test_human_triplets_and_sentences_need_no_model_and_are_cut_to_what_is_wante
         )
         lines = journal.path_of(facts)
         assert (lines if lines.is_file() else lines / "examples.jsonl").read_text().count("\n") == facts.rows
+
+
+def test_labelled_pairs_are_what_training_reads_cut_to_what_is_wanted(tmp_path: Path) -> None:
+    path = support.write(tmp_path, '[[system]]\nname = "sbert"\n', model="minilm:1")
+    rows = [f'{{"premise": "a {n}", "hypothesis": "b {n}", "label": "neutral"}}\n' for n in range(5)]
+    (tmp_path / "labels.jsonl").write_text("".join(rows))
+    path.write_text(
+        path.read_text().replace("[model]", '[nli_labels]\nfile = "labels.jsonl"\nlimit = 2\n[model]')
+    )
+    grid = build(load(path), settings.load())
+    journal = Journal(grid.spec.folder)
+    [data] = grid.datasets
+    facts = making.make(journal, data, settings.load(), Purse(journal, 0.0), drive, None)
+    assert facts.rows == 2
+    assert journal.path_of(facts).read_text() == "".join(rows[:2])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from claif_tui.cli.commands.experiment import READY as OFFERED
 from claif_tui.core import settings
 from claif_tui.core.errors import ClaifError
 from claif_tui.core.experiment.file import READY, load, ready
@@ -122,10 +123,15 @@ def test_the_ready_files_fit_together(tmp_path: Path, name: str) -> None:
     path.write_text(ready(name))
     spec = load(path)
     assert spec.name == name
+    assert OFFERED == READY
     grid = build(spec, settings.load())
     assert grid.cells
     if name == "family":
-        assert {cell.system for cell in grid.cells} == METHODS.keys() - {"multicsr-local", "multicsr-score0"}
+        assert {cell.system for cell in grid.cells} == METHODS.keys() - {
+            "multicsr-local",
+            "multicsr-score0",
+            "sbert",
+        }
 
 
 def test_the_table_of_systems_says_what_the_systems_say() -> None:

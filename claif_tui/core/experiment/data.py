@@ -120,6 +120,10 @@ def make(
     known = journal.facts(data)
     if known is not None:
         return known
+    if data.labels is not None:
+        facts = _labelled(journal, data.labels)
+        journal.keep_facts(data, facts)
+        return facts
     with open_project(journal, data, author) as store:
         if data.makes == "sentences":
             facts = _sentences(journal, data, store)
@@ -209,6 +213,26 @@ def _first_sentences(source: Source, folder: Path, limit: int) -> Source:
     return Source(path=path, format="text")
 
 
+def _labelled(journal: Journal, source: Source) -> DataFacts:
+    """Take a file of labelled pairs as it is, or its first rows: the training itself knows how to read it."""
+    path = source.path
+    if path.is_dir():
+        if source.limit is not None:
+            raise InputError(f"{path}: limit is for a file, and this is a folder", "Take it out.")
+        return DataFacts(
+            path=str(path), rows=sum(1 for _ in next(iter(sorted(path.glob("labels.*")))).open("rb"))
+        )
+    plain = path.suffix.lower() not in (".csv", ".tsv")
+    out = journal.folder / SOURCES / f"{path.stem}-first-{source.limit or 'all'}{path.suffix}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rows, head = 0, 0 if plain else 1
+    with path.open(encoding="utf-8-sig", newline="") as lines, replacing(out) as file:
+        for line in _first(lines, head, source.limit or 1 << 60, quoted=path.suffix.lower() == ".csv"):
+            file.write(line.encode())
+            rows += bool(line.strip())
+    return DataFacts(path=journal.relative(out), rows=rows - head)
+
+
 def _limit(data: DataSet) -> int | None:
     return None if data.seeds is None or data.triplets is not None else data.seeds.limit
 
@@ -251,7 +275,7 @@ def _asked(
         without = " ".join(f"--without {name}" for name in report.refused)
         raise EndpointError(
             f"{ready.recipe.model} refuses {', '.join(report.refused)}",
-            f"Agree to leave that out: claif-tui generate -P {store.folder} {without}",
+            f"Agree to leave that out: claif-tui generate -P {store.folder} {without} --dry-run",
         )
     failed_before = store.items.counts(scope).failed
     finished = _driven(store, ready, RunOptions(limit=_limit(data)), data, drive)

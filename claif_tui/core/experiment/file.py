@@ -37,7 +37,7 @@ _MAX_BYTES = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _TOP = (
     *("name", "data", "tasks", "budget_usd", "backbones", "seeds"),
-    *("seeds_from", "nli", "model", "recipe", "train", "system"),
+    *("seeds_from", "nli", "nli_labels", "model", "recipe", "train", "system"),
 )
 _SYSTEM = ("name", "system", "recipe", "train", "evaluate", "model", "vary")
 _SOURCE = ("file", "format", "column", "limit")
@@ -125,6 +125,7 @@ class _Reader:
             seeds=self._list("seeds", int, (42,), "a list of whole numbers of 0 or more, as in [42, 43]"),
             seeds_from=self._source("seeds_from"),
             triplets_from=self._source("nli"),
+            labels_from=self._source("nli_labels"),
             recipe=self._recipe(self._data.get("recipe", {}), "recipe"),
             train=self._train(self._data.get("train", {}), "train"),
             systems=self._systems(shared),

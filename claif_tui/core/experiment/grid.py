@@ -27,9 +27,18 @@ from engine.config import FIELDS, PRESETS, TrainConfig, digest, from_mapping, lo
 from engine.errors import nearest
 from engine.tasks import TASKS, select
 
+_HUMAN: Mapping[Makes, str] = {
+    "sentences": "sentences",
+    "triplets": "human triplets",
+    "labels": "human NLI labels",
+}
 SEEDS = "seeds"
 """As a whitening: the sentences of [seeds_from]."""
-_SOURCES = {"seeds": "sentences ([seeds_from])", "triplets": "human triplets ([nli])"}
+_SOURCES = {
+    "seeds": "sentences ([seeds_from])",
+    "triplets": "human triplets ([nli])",
+    "labels": "pairs with NLI labels ([nli_labels])",
+}
 
 
 def build(spec: Spec, settings: Settings) -> Grid:
@@ -64,7 +73,8 @@ class _Builder:
     # -- what does not go together
 
     def _fits(self, row: SystemRow, method: Method) -> None:
-        given = {"seeds": self._spec.seeds_from, "triplets": self._spec.triplets_from}
+        spec = self._spec
+        given = {"seeds": spec.seeds_from, "triplets": spec.triplets_from, "labels": spec.labels_from}
         for need in sorted(method.reads):
             if given[need] is None:
                 self._wrong(row, f"{row.system} reads {_SOURCES[need]}, and the file names none")
@@ -193,6 +203,7 @@ class _Builder:
         makes: Makes = method.makes if method.train else "sentences"
         seeds = self._spec.seeds_from if "seeds" in method.reads or not method.train else None
         triplets = self._spec.triplets_from if "triplets" in method.reads else None
+        labels = self._spec.labels_from if "labels" in method.reads else None
         preset = row.preset or method.preset
         if not preset and row.recipe:
             self._wrong(row, f"{row.system} asks no model: [system.recipe] would do nothing")
@@ -202,8 +213,10 @@ class _Builder:
             "seeds": self._source(seeds),
             "triplets": self._source(triplets),
         }
+        if labels is not None:
+            facts["labels"] = self._source(labels)
         project = _hash(facts)
-        kind = preset or {"sentences": "sentences", "triplets": "human triplets"}[makes]
+        kind = preset or _HUMAN[makes]
         return DataSet(
             id=_hash({"project": project, "made": makes if recipe is None else recipe_id(recipe)}),
             project_id=project,
@@ -212,6 +225,7 @@ class _Builder:
             model=row.model,
             seeds=seeds,
             triplets=triplets,
+            labels=labels,
             title=kind if recipe is None or recipe.seed != seed else f"{kind}, seed {seed}",
             demo=profile is not None and (row.model.stand_in or profile.kind == "offline"),
         )
@@ -247,9 +261,12 @@ class _Builder:
         if source is None:
             return None
         if source.path not in self._hashes:
+            whole = hashlib.sha256()
             try:
-                with source.path.open("rb") as file:
-                    self._hashes[source.path] = hashlib.file_digest(file, "sha256").hexdigest()
+                for file in sorted(source.path.iterdir()) if source.path.is_dir() else [source.path]:
+                    with file.open("rb") as content:
+                        whole.update(hashlib.file_digest(content, "sha256").digest())
+                self._hashes[source.path] = whole.hexdigest()
             except OSError as error:
                 raise InputError(
                     f"{source.path} cannot be read: {error.strerror}", "Check the name and the permissions."

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Reads = Literal["seeds", "triplets"]
-Makes = Literal["pairs", "triplets", "sentences"]
+Reads = Literal["seeds", "triplets", "labels"]
+Makes = Literal["pairs", "triplets", "sentences", "labels"]
 
 OBJECTIVE_TAKES: Mapping[str, Makes] = {
     "mse": "pairs",
@@ -18,6 +18,7 @@ OBJECTIVE_TAKES: Mapping[str, Makes] = {
     "infonce": "triplets",
     "soft-infonce": "triplets",
     "masked-infonce": "triplets",
+    "softmax-nli": "labels",
 }
 """What each training objective reads; with ``twins`` infonce reads sentences."""
 NEEDS_SCORES = ("mse", "cross", "soft-infonce")
@@ -91,6 +92,13 @@ METHODS: Mapping[str, Method] = {
         makes="triplets",
         train="promptbert-sup",
         paper=("PromptBERT, supervised", "PromptRoBERTa, supervised"),
+    ),
+    "sbert": Method(
+        about="SBERT: a classifier of human NLI labels, cosine at test",
+        reads=frozenset({"labels"}),
+        makes="labels",
+        train="sbert",
+        paper=("SBERT", "SRoBERTa"),
     ),
     "claif": Method(
         about="CLAIF: pairs made from masked seeds and scored",

@@ -68,6 +68,7 @@ class Spec:
     seeds: tuple[int, ...]
     seeds_from: Source | None
     triplets_from: Source | None
+    labels_from: Source | None
     recipe: Mapping[str, object]
     train: Mapping[str, object]
     systems: tuple[SystemRow, ...]
@@ -91,6 +92,7 @@ class DataSet:
     model: ModelWish
     seeds: Source | None
     triplets: Source | None
+    labels: Source | None
     title: str
     demo: bool
 

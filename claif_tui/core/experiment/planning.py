@@ -68,7 +68,7 @@ def plan(grid: Grid, settings: Settings, *, dry: bool) -> Plan:
     asked: set[str] = set()
     with _projects(journal, author, dry=dry) as opened:
         for data in open_ones:
-            if data.recipe is None and dry:
+            if data.labels is not None or (data.recipe is None and dry):
                 continue
             with opened(data) as store:
                 if (

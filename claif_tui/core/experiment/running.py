@@ -152,8 +152,8 @@ class Experiment:
             model, seconds, dev = str(run), train_seconds(run), runs.row_of(run).best_dev
         began = time.monotonic()
         evaluation = self._evaluated(cell, model, facts)
-        if not cell.demo:
-            evaluations.save(self._journal.folder, evaluation)
+        evaluation = replace(evaluation, demo=evaluation.demo or cell.demo)
+        evaluations.save(self._journal.folder, evaluation)
         return Result(
             state="done",
             train_seconds=seconds,
