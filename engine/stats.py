@@ -237,6 +237,18 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
     return float(binomtest(first_alone, both, 0.5).pvalue)
 
 
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """The mean of repeated measurements with Student's t interval; None of fewer than two values, or one not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    from scipy.stats import t
+
+    centre = sum(values) / len(values)
+    spread = math.sqrt(sum((value - centre) ** 2 for value in values) / (len(values) - 1))
+    reach = float(t.ppf((1 + level) / 2, len(values) - 1)) * spread / math.sqrt(len(values))
+    return Interval(centre, centre - reach, centre + reach)
+
+
 def paper_mean(values: Sequence[float], digits: int = 2) -> float | None:
     """The mean of values that were rounded for print first, as the papers' tables have it; None of nothing."""
     return mean([float(f"{value:.{digits}f}") for value in values])

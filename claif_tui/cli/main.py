@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a model on a snapshot or a file.",
     "runs": "List, show, follow, stop and bring in training runs.",
     "evaluate": "Score models on STS and transfer tasks.",
+    "experiment": "Run systems x backbones x seeds from one file, to the papers' tables.",
     "leaderboard": "Show the project's results among the papers' rows.",
     "report": "Write a paper's tables and figure, with cost, dates and hashes.",
     "publish": "Prepare data set and model folders for the Hugging Face Hub.",

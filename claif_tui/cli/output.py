@@ -45,11 +45,18 @@ def raw(text: str) -> None:
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str] = (), right: Sequence[int] = ()) -> None:
     """Write aligned columns; ``right`` names the columns that hold numbers. The last column is not padded."""
+    text = aligned(rows, head, right)
+    if text:
+        _write(text)
+
+
+def aligned(rows: Sequence[Sequence[object]], head: Sequence[str] = (), right: Sequence[int] = ()) -> str:
+    """Return the text that ``table`` writes."""
     cells = [[display_text("" if cell is None else str(cell), one_line=True) for cell in row] for row in rows]
     if head:
         cells.insert(0, list(head))
     if not cells:
-        return
+        return ""
     widths = [max(cell_width(row[place]) for row in cells) for place in range(len(cells[0]))]
     lines = []
     for row in cells:
@@ -58,7 +65,7 @@ def table(rows: Sequence[Sequence[object]], head: Sequence[str] = (), right: Seq
             blank = " " * (widths[place] - cell_width(cell))
             padded.append(blank + cell if place in right else cell + blank)
         lines.append(_GAP.join(padded).rstrip())
-    _write("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _write(text: str) -> None:

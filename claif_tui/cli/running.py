@@ -161,16 +161,16 @@ def save_changes(store: Store, ready: Ready) -> None:
     save_recipe(store.folder, ready.recipe)
 
 
-def run(make: Callable[[], Steered], title: str) -> Ended:
-    """Run to the end, showing progress; ``make`` is called inside the event loop.
+def run(make: Callable[[], Steered], title: str, also: Callable[[Progress], object] | None = None) -> Ended:
+    """Run to the end, showing progress; ``make`` is called inside the event loop. ``also`` is told it too.
 
     Ctrl-C and SIGTERM stop it once what is in flight has landed, a second one at once; SIGHUP pauses it for good:
     the terminal is gone, and the same command goes on later.
     """
-    return asyncio.run(_run(make, title))
+    return asyncio.run(_run(make, title, also))
 
 
-async def _run(make: Callable[[], Steered], title: str) -> Ended:
+async def _run(make: Callable[[], Steered], title: str, also: Callable[[Progress], object] | None) -> Ended:
     steered = make()
     caught: list[int] = []
     reading = asyncio.current_task()
@@ -190,7 +190,7 @@ async def _run(make: Callable[[], Steered], title: str) -> Ended:
     with _handled(on_signal), diagnostics.Bar(title) as bar:
         try:
             async for event in steered.events():
-                finished = _tell(event, bar) or finished
+                finished = _tell(event, bar, also) or finished
         except asyncio.CancelledError:
             if not caught:
                 raise
@@ -199,7 +199,7 @@ async def _run(make: Callable[[], Steered], title: str) -> Ended:
     return Ended(finished, caught[0] if caught else None)
 
 
-def _tell(event: Event, bar: diagnostics.Bar) -> Finished | None:
+def _tell(event: Event, bar: diagnostics.Bar, also: Callable[[Progress], object] | None) -> Finished | None:
     from claif_tui.core.events import Finished, Progress
 
     if isinstance(event, Finished):
@@ -208,6 +208,8 @@ def _tell(event: Event, bar: diagnostics.Bar) -> Finished | None:
         failed = sum(event.failed.values())
         title = "sentences" if event.unit == "sentences" else None
         bar.update(event.answered + failed, event.planned, _line(event), title)
+        if also is not None:
+            also(event)
     return None
 
 

@@ -168,7 +168,7 @@ def _files(project: Path) -> Iterator[tuple[Path, Evaluation | str]]:
     """Yield each file with its result, or with what is wrong with it."""
     for path in sorted((project / FOLDER).glob("*.json")):
         try:
-            yield path, _read(json.loads(path.read_bytes()))
+            yield path, read_document(json.loads(path.read_bytes()))
         except OSError as error:
             yield path, f"{path} cannot be read: {error.strerror or error}"
         except (ValueError, RecursionError) as error:
@@ -187,8 +187,8 @@ def _same_work(first: Evaluation, second: Evaluation) -> bool:
     return alike and (bool(shared) or first.data == second.data)
 
 
-def _read(values: object) -> Evaluation:
-    """Take a file's content; ``ValueError`` says what is wrong with it."""
+def read_document(values: object) -> Evaluation:
+    """Take what ``document`` gave, without predictions; ``ValueError`` says what is wrong with it."""
     if not isinstance(values, dict):
         raise ValueError("it holds no object")
     if values.get("v") != VERSION:

@@ -40,6 +40,11 @@ class LedgerRepo:
         with self._store.read() as conn:
             return int(conn.execute("SELECT coalesce(sum(spent_nano), 0) FROM ledger").fetchone()[0])
 
+    def reserved(self) -> int:
+        """What open requests of all recipes together may still cost at most, in nano-dollars."""
+        with self._store.read() as conn:
+            return int(conn.execute("SELECT coalesce(sum(reserved_nano), 0) FROM ledger").fetchone()[0])
+
 
 def reserve(conn: sqlite3.Connection, recipe_id: str | None, nano: int, cap_nano: int | None) -> bool:
     """Reserve ``nano`` unless that would pass ``cap_nano`` or the stored cap: then False and no change."""

@@ -31,6 +31,7 @@ from claif_tui.ui.screens.evaluate_table import (
     signature,
 )
 from claif_tui.ui.screens.evaluate_text import details, plain_row, row_text
+from claif_tui.ui.screens.experiment_text import Chosen
 from claif_tui.ui.widgets.row_list import RowList
 from engine.tasks import select
 
@@ -69,7 +70,8 @@ class EvaluateScreen(ClaifScreen):
         "the papers no test is possible, as what it predicted is not known.\n\n"
         "v evaluates a model in a process of its own; you may go elsewhere meanwhile, and x stops it. What was scored "
         "by then is kept, and the next evaluation of that model adds to it. The vectors of an API's model are fetched "
-        "first, after a question if that may cost money; what is fetched is stored for good and not asked for again."
+        "first, after a question if that may cost money; what is fetched is stored for good and not asked again.\n\n"
+        "e opens an experiment: a file that names systems, backbones and seeds, whose grid fills in live."
     )
     BINDINGS = [
         Binding(
@@ -96,6 +98,13 @@ class EvaluateScreen(ClaifScreen):
         Binding(
             "space", "mark", "Mark", show=False, id="evaluate.mark", tooltip="Mark a row for the difference"
         ),
+        Binding(
+            "e",
+            "grid",
+            "Grid",
+            id="evaluate.grid",
+            tooltip="An experiment: systems x backbones x seeds, run and followed live",
+        ),
         Binding("o", "export", "Export", id="evaluate.export", tooltip="Write these rows as md, csv or tex"),
         Binding(
             "enter", "details", "Details", show=False, id="evaluate.details", tooltip="Every figure of the row"
@@ -110,6 +119,7 @@ class EvaluateScreen(ClaifScreen):
         self._files: tuple[tuple[str, int, int], ...] = ()
         self._to_newest = False
         self._data = ""
+        self._experiment = Chosen()
 
     def body(self) -> ComposeResult:
         """The table with its head; below it the row."""
@@ -365,6 +375,12 @@ class EvaluateScreen(ClaifScreen):
         if self._to_newest:
             self.shell.say(job.message)
         self.reload()
+
+    def action_grid(self) -> None:
+        """Show an experiment's grid."""
+        from claif_tui.ui.screens.experiment import ExperimentModal
+
+        self.app.push_screen(ExperimentModal(self.folder, self._experiment))
 
     # -- taking along ------------------------------------------------------------------------------------
 

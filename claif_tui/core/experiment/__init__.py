@@ -1,0 +1,1 @@
+"""Grids of systems x backbones x seeds, from one file to the papers' tables."""
