@@ -141,6 +141,7 @@ class Form:
     prompts: tuple[Row, ...]
     post: tuple[Row, ...]
 
+    @property
     def keys(self) -> tuple[str, ...]:
         """Every knob that is shown, in order."""
         return tuple(knob.key for row in (HEAD, *self.settings, *self.prompts, *self.post) for knob in row)

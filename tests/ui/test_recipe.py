@@ -66,7 +66,7 @@ def test_every_knob_of_the_recipe_has_a_field(system: str) -> None:
     ]
     for recipe in (*varied, *(replace(one, api="chat") for one in varied)):
         draft = RecipeDraft(recipe=recipe)
-        shown |= {draft.name_of(key) for key in form_of(recipe).keys() if key != BUDGET}
+        shown |= {draft.name_of(key) for key in form_of(recipe).keys if key != BUDGET}
     assert shown == {spec.name for spec in fields_of(system)}
 
 
