@@ -33,6 +33,8 @@ Indices = NDArray[np.int64]
 
 _KINDS: tuple[Kind, ...] = ("sentences", "pairs", "triplets")
 
+SCORE_BINS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -176,8 +178,9 @@ def shuffled(count: int, seed: int, epoch: int) -> Indices:
 def split_dev(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
     """Split into (train, dev), all rows with one first sentence on one side; dev has at least ``share`` of the rows.
 
-    An original's pairs differ little, so that a split by rows would select on what was trained on (design 3). Which
-    originals go to dev depends on their texts and the seed, not on the order of the rows. ``share`` is in 0..1.
+    An original's pairs differ little, so that a split by rows would select on what was trained on (design 3). Scored
+    rows are stratified by score (methods 8.5): of the originals with equally scored pairs, each side gets its share.
+    Which originals go to dev depends on texts, scores and the seed, not on the order of the rows. ``share`` is in 0..1.
     Raises ``DataError`` when there are not two different first sentences.
     """
     if not 0.0 < share < 1.0:
@@ -189,15 +192,36 @@ def split_dev(examples: Examples, share: float, seed: int) -> tuple[Examples, Ex
         for place, text in zip(rows.tolist(), examples.batch(rows)["sentence1"], strict=True):
             digest = hashlib.blake2b(text.encode(), digest_size=8, salt=salt).digest()
             keys[place] = int.from_bytes(digest, "big")
-    originals, sizes = np.unique(keys, return_counts=True)
+    originals, own = np.unique(keys, return_inverse=True)
     if len(originals) < 2:
         raise DataError(
             f"{examples.report.path}: has {len(originals)} different first sentences: no dev split can be made",
             "Name a dev file instead: --dev FILE",
         )
-    taken = int(np.searchsorted(np.cumsum(sizes), share * len(keys))) + 1
-    last = originals[min(taken, len(originals) - 1) - 1]
-    return examples.subset(np.flatnonzero(keys > last)), examples.subset(np.flatnonzero(keys <= last))
+    strata = _score_bins(examples)
+    counts = np.zeros((len(originals), SCORE_BINS), dtype=np.int32)
+    np.add.at(counts, (own, strata), 1)
+    # Originals whose rows have like scores stand together, in the order of their keys; every so many-th is taken.
+    order = np.lexsort((np.arange(len(originals)), *counts.T))
+    steps = np.floor(np.arange(len(originals) + 1) * share + 1e-9)
+    dev = np.zeros(len(originals), dtype=bool)
+    dev[order[steps[1:] > steps[:-1]]] = True
+    sizes = counts.sum(axis=1)
+    missing = share * len(keys) - sizes[dev].sum()
+    for place in np.flatnonzero(~dev)[:-1]:
+        if missing <= 0:
+            break
+        dev[place] = True
+        missing -= sizes[place]
+    return examples.subset(np.flatnonzero(~dev[own])), examples.subset(np.flatnonzero(dev[own]))
+
+
+def _score_bins(examples: Examples) -> Indices:
+    """Return the tenth of the scale that each row's score lies in; rows without scores all lie in one."""
+    if "score" not in examples.columns:
+        return np.zeros(len(examples), dtype=np.int64)
+    scores = examples.numbers("score")
+    return np.clip((np.nan_to_num(scores) * SCORE_BINS + 1e-9).astype(np.int64), 0, SCORE_BINS - 1)
 
 
 def _read_snapshot(snapshot: Snapshot, allow_test: bool) -> Examples:

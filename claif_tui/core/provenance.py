@@ -39,6 +39,7 @@ _SUPERVISION = {
     "claif-scaled": "ai",
     "claif-cross": "ai",
     "dino": "ai",
+    "dino-claif": "ai",
     "clhaif": "human+ai",
     "clhaif-prompt": "human+ai",
     "simcse-unsup-bert": "none",

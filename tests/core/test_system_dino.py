@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.llm.rules import Debias
 from claif_tui.core.models import Seed
@@ -27,7 +28,7 @@ def asked(recipe: Recipe, label: float) -> Any:
     return next(item.asks[0] for item in plan(recipe) if item.label == label)
 
 
-def read(recipe: Recipe, text: str, finish: str | None = "stop") -> Reading[Any]:
+def read(recipe: Recipe, text: str, finish: str | None = "stop") -> Reading[CleanAnswer]:
     item = plan(recipe)[0]
     return system_of(recipe).read(recipe, item, 0)(RawAnswer(text=text, finish_reason=finish))
 
@@ -117,18 +118,20 @@ def test_after_an_open_quote_the_text_up_to_the_next_one_is_kept_or_the_reason_w
 ) -> None:
     found = read(recipe, raw, finish)
     assert found.reason == reason
-    if text is None:
-        assert found.value is None and found.detail
+    if found.value is None:
+        assert text is None and found.detail
     else:
         assert (found.value.text, found.value.answer_class) == (text, "ok")
 
 
 def test_a_chat_models_answer_is_cleaned_as_claifs_are() -> None:
     for raw in ('"A man sings ."', "A man sings .", 'Sure!\n\nSentence 2: "A man sings ."\n'):
-        assert read(API, raw).value.text == "A man sings ."
+        found = read(API, raw).value
+        assert found is not None and found.text == "A man sings ."
     assert read(API, "A man sings", "length").reason == "cut_off"
     assert read(API, "I'm sorry, but I can't help with that.").reason == "refused"
-    assert read(API, 'A "big" man plays .').value.answer_class == "identical"
+    same = read(API, 'A "big" man plays .').value
+    assert same is not None and same.answer_class == "identical"
 
 
 def test_the_check_asks_claifs_question_and_holds_the_score_against_the_labels_band() -> None:

@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -525,6 +526,23 @@ def test_a_dev_split_parts_no_original(tmp_path: Path) -> None:
     assert originals(split_dev(examples, 0.1, 43)[1]) != originals(dev)
     small, large = split_dev(examples, 0.999, 42)
     assert (len(small), len(large)) == (5, 495)
+
+
+def test_a_dev_split_is_stratified_by_score(tmp_path: Path) -> None:
+    """Dino's labels, smoothed, of originals that lost pairs in very different ways, beside random zero pairs."""
+    labels = {"all": (0.9, 0.9, 0.5, 0.5, 0.1, 0.1, 0.0, 0.0), "high": (0.9, 0.9), "low": (0.1, 0.0, 0.0)}
+    kinds = ["all"] * 40 + ["high"] * 100 + ["low"] * 60
+    rows = [
+        {"text_a": f"{kind} {n}", "text_b": f"text {n} {place}", "label": label}
+        for n, kind in enumerate(kinds)
+        for place, label in enumerate(labels[kind])
+    ]
+    for seed in range(5):
+        train, dev = split_dev(read(write_json(tmp_path / "d.jsonl", *rows)), 0.1, seed)
+        assert not originals(train) & originals(dev)
+        assert Counter(text.split()[0] for text in originals(dev)) == {"all": 4, "high": 10, "low": 6}
+        whole, held = (Counter(part.numbers("score").tolist()) for part in (train, dev))
+        assert all(held[label] * 9 == whole[label] for label in (0.9, 0.5, 0.1, 0.0))
 
 
 def test_a_dev_split_that_cannot_be(tmp_path: Path) -> None:

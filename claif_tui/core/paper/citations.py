@@ -273,6 +273,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "clhaif": ("claif", "simcse"),
     "clhaif-prompt": ("claif", "promptbert"),
     "dino": ("dino",),
+    "dino-claif": ("dino", "claif"),
     "simcse": ("simcse",),
     "promptbert": ("promptbert",),
     "syncse": ("syncse", "simcse"),
