@@ -28,7 +28,7 @@ class Knob:
 
 Row = tuple[Knob, ...]
 
-HEAD: Row = (Knob("system", "system"), Knob("preset", "preset"))
+HEAD: tuple[Row, ...] = ((Knob("system", "system", "row"),), (Knob("preset", "preset", "row"),))
 """Always there: what is under it follows from these two."""
 SETTINGS: tuple[Knob, ...] = (
     Knob("dino.variant", "variant"),
@@ -144,7 +144,7 @@ class Form:
     @property
     def keys(self) -> tuple[str, ...]:
         """Every knob that is shown, in order."""
-        return tuple(knob.key for row in (HEAD, *self.settings, *self.prompts, *self.post) for knob in row)
+        return tuple(knob.key for row in (*HEAD, *self.settings, *self.prompts, *self.post) for knob in row)
 
 
 def form_of(recipe: Recipe) -> Form:

@@ -6,6 +6,7 @@ Pure: recipe and texts in, ``Content`` out. What is sent is asked of the system,
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from claif_tui.core.errors import ClaifError
@@ -15,6 +16,7 @@ from claif_tui.core.masking import MASK
 from claif_tui.core.models import Seed
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import Ask, PlanItem, System
+from claif_tui.core.systems.fitting import needs_triplets
 from claif_tui.core.systems.registry import system_of
 from claif_tui.ui import safe
 from claif_tui.ui.safe import Content
@@ -114,7 +116,7 @@ def look(recipe: Recipe, subject: Subject) -> Preview:
 
 def _wants(system: System, subject: Subject) -> bool:
     """Whether triplets are in view: always for a system that needs them, else where the project has some."""
-    return "triplets" in system.reads and (system.makes == "pairs" or bool(subject.triplets))
+    return needs_triplets(system) or ("triplets" in system.reads and bool(subject.triplets))
 
 
 def _planned(system: System, recipe: Recipe, seed: Seed) -> tuple[Entry, ...]:
@@ -122,12 +124,13 @@ def _planned(system: System, recipe: Recipe, seed: Seed) -> tuple[Entry, ...]:
     for item in system.plan(recipe, [seed]):
         key = (item.slot, *(ask.identity for ask in item.asks))
         found[key] = (item, found[key][1] + 1) if key in found else (item, 1)
+    begins = _beginnings([ask for item, _ in found.values() for ask in item.asks])
     return tuple(
-        _entry(item, part, copies) for item, copies in found.values() for part in range(len(item.asks))
+        _entry(item, part, copies, begins) for item, copies in found.values() for part in range(len(item.asks))
     )
 
 
-def _entry(item: PlanItem, part: int, copies: int) -> Entry:
+def _entry(item: PlanItem, part: int, copies: int, begins: Mapping[bytes, str]) -> Entry:
     ask = item.asks[part]
     notes = [] if copies == 1 else [f"× {copies}"]
     triplet = len(item.asks) > 1
@@ -135,7 +138,7 @@ def _entry(item: PlanItem, part: int, copies: int) -> Entry:
         sent = item.masked.text
         notes += ["paraphrase"] if not item.masked.k else ["merged"] if item.masked.joined else []
     else:
-        sent = _instruction(ask)
+        sent = begins[ask.identity]
     label = PARTS[part] if triplet else item.title
     words = f"for the {label}" if triplet else f"at {label}" if item.rate is not None else f"for {label}"
     masked = item.masked is not None
@@ -158,9 +161,15 @@ def _scored(system: System, recipe: Recipe, triplet: Triplet) -> tuple[Entry, ..
     )
 
 
-def _instruction(ask: Ask) -> str:
-    """What a request says first, the system line aside."""
-    return next((text for role, text in ask.messages if role != "system"), "")
+def _beginnings(asks: Sequence[Ask]) -> dict[bytes, str]:
+    """What each request says first (the system line aside), from the first line in which they are not all alike."""
+    texts = {ask.identity: next((text for role, text in ask.messages if role != "system"), "") for ask in asks}
+    lines = [text.splitlines() for text in texts.values()]
+    alike = 0
+    if len(lines) > 1:
+        while all(len(one) > alike + 1 for one in lines) and len({one[alike] for one in lines}) == 1:
+            alike += 1
+    return {identity: "\n".join(text.splitlines()[alike:]) for identity, text in texts.items()}
 
 
 def drawn(preview: Preview, index: int, width: int) -> Content:

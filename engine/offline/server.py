@@ -1,7 +1,8 @@
 """The offline model behind JSON lines on stdin and stdout: many in flight, answered in any order. No model code.
 
 Requests: {"id", "op": "fill" | "paraphrase", "text", "temperature", "top_p", "seed"},
-{"id", "op": "score", "text_a", "text_b"}, {"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
+{"id", "op": "score", "text_a", "text_b", "top"} (the end of the scale: 1 unless said),
+{"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
 Answers: {"id", "event": "token", "text"} any number of times, then one "done" or "error". What was asked before the end
 of input is still answered.
 """
@@ -150,7 +151,8 @@ class Server:
         if op in ("fill", "paraphrase"):
             return self._make(op, request, told)
         if op == "score":
-            return self._score(text_of(request, "text_a"), text_of(request, "text_b"), told)
+            top = number_of(request, "top", 1.0, 1.0, 100.0)
+            return self._score(text_of(request, "text_a"), text_of(request, "text_b"), top, told)
         if op == "similarity":
             return self._similarity(request, told)
         raise BadRequest("“op” must be fill, paraphrase, score, similarity or cancel")
@@ -177,10 +179,10 @@ class Server:
         except NothingToDo as problem:
             raise BadRequest(str(problem)) from problem
 
-    def _score(self, first: str, second: str, told: Callable[[str], None]) -> Json:
+    def _score(self, first: str, second: str, top: float, told: Callable[[str], None]) -> Json:
         # The encoder reads the beginning of a text alone, so a long one can be scored all the same.
         result = self._loaded.scorer.score(first[:MAX_CHARS], second[:MAX_CHARS])
-        text = f"{result.score:.2f}"
+        text = f"{result.score:.2f}" if top == 1.0 else f"{result.score * top:.1f}"
         told(text)
         return {
             "event": "done",

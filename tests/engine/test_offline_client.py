@@ -17,6 +17,7 @@ from claif_tui.core.errors import EndpointError, MissingExtraError
 from claif_tui.core.llm import offline
 from claif_tui.core.llm.base import Answer, Delta, LLMError, Request, Sampling, Task
 from claif_tui.core.llm.offline import OfflineClient
+from claif_tui.core.models import Scale
 from claif_tui.core.scores import parse_score
 from tests.engine.offline_child import ROOT, needs_model
 
@@ -89,13 +90,15 @@ async def test_many_at_once_get_each_its_own_answer(client: OfflineClient) -> No
     assert [a.text.split()[1] for _, a in answers] == [str(n) for n in range(100, 132)]
 
 
-@pytest.mark.parametrize("reason_first", [False, True])
-async def test_the_score_parser_reads_a_score_answer(client: OfflineClient, reason_first: bool) -> None:
-    task = Task(
-        op="score", text="he ate 7 apples .", other="he ate 9 green apples .", reason_first=reason_first
-    )
+@pytest.mark.parametrize(("reason_first", "scale"), [(False, "0-1"), (True, "0-1"), (False, "0-5")])
+async def test_the_score_parser_reads_a_score_answer(
+    client: OfflineClient, reason_first: bool, scale: Scale
+) -> None:
+    first, second = "he ate 7 apples .", "he ate 9 green apples ."
+    task = Task(op="score", text=first, other=second, reason_first=reason_first, scale=scale)
     _, answer = await told(client, task)
-    parsed = parse_score(answer.text, "last" if reason_first else "plain")
+    parsed = parse_score(answer.text, "last" if reason_first else "plain", scale)
+    assert (float(parsed.said) > 1) == (scale == "0-5")
     (cosine,) = await client.similarity([(task.text, task.other)])
     assert parsed.value is not None
     assert 0.4 < parsed.value < 1

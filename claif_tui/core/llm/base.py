@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from claif_tui.core.llm.rules import Rule, why_not
-from claif_tui.core.models import Stage
+from claif_tui.core.models import Scale, Stage
 
 Api = Literal["chat", "completions"]
 
@@ -48,13 +48,14 @@ class Task:
     """What is wanted, for providers that do not read prompts (the offline model).
 
     fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``,
-    ``reason_first`` if the number belongs at the end of the answer.
+    ``reason_first`` if the number belongs at the end of the answer, ``scale`` that of the number.
     """
 
     op: Literal["fill", "paraphrase", "score", "free"]
     text: str
     other: str = ""
     reason_first: bool = False
+    scale: Scale = "0-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,7 +179,8 @@ def _question(request: Request) -> Event:
     task, sampling = request.task, request.sampling
     refuse_rule(sampling, "the offline model")
     if task.op == "score":
-        return {"op": "score", "text_a": task.text, "text_b": task.other}
+        top = {} if task.scale == "0-1" else {"top": 5}
+        return {"op": "score", "text_a": task.text, "text_b": task.other, **top}
     if task.op == "free":
         raise LLMError(
             "bad_request",

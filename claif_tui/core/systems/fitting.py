@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from claif_tui.core.recipes import Recipe
+from claif_tui.core.systems.base import System
 from claif_tui.core.systems.registry import SYSTEMS, system_of
 
 TRIPLETS_FILTER = "triplet = yes and (system = imported or system = human or system = nli)"
 """The triplets that came from a file, in the words of the filter of pairs."""
 _COLUMNS = "a file with an anchor, a positive and a hard negative in each row, such as NLI in SimCSE's format"
+
+
+def needs_triplets(system: System) -> bool:
+    """Whether the system makes nothing of its own kind without imported triplets."""
+    return system.reads == {"triplets"} or ("triplets" in system.reads and system.makes == "pairs")
 
 
 def misfit(recipe: Recipe, seeds: int, triplets: int) -> tuple[str, str] | None:
@@ -18,7 +24,7 @@ def misfit(recipe: Recipe, seeds: int, triplets: int) -> tuple[str, str] | None:
     """
     system = system_of(recipe)
     name = recipe.system
-    if "triplets" in system.reads and system.makes == "pairs" and not triplets:
+    if needs_triplets(system) and not triplets:
         if "seeds" not in system.reads:
             return f"{name} scores imported triplets, and this project has none", f"Import {_COLUMNS}."
         return (

@@ -8,8 +8,17 @@ from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import System
 from claif_tui.core.systems.claif import Claif
 from claif_tui.core.systems.dino import Dino
+from claif_tui.core.systems.multicsr import MultiCsr
+from claif_tui.core.systems.nli import ClaifScaled, Clhaif
 
-SYSTEMS: Mapping[str, System] = {system.name: system for system in (Claif(), Dino())}
+_ALL: tuple[System, ...] = (
+    Claif(),
+    Dino(),
+    MultiCsr(),
+    Clhaif(),
+    ClaifScaled(),
+)
+SYSTEMS: Mapping[str, System] = {system.name: system for system in _ALL}
 
 
 def system_of(recipe: Recipe) -> System:

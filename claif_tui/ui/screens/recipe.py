@@ -82,7 +82,8 @@ class RecipeScreen(ClaifScreen):
         """Form, preview, estimate."""
         with VerticalScroll(classes="panel", id="form", can_focus=False):
             yield Static("", id="banner", markup=False)
-            yield drawn(HEAD)
+            for row in HEAD:
+                yield drawn(row)
             yield Static("", id="about", markup=False)
             yield Knobs(self.draft.recipe)
         with Vertical(id="side"):
