@@ -38,7 +38,7 @@ SETTINGS: tuple[Knob, ...] = (
     Knob("scratch.sentences", "sentences"),
     Knob("scratch.per_request", "per request"),
     Knob("scratch.topics", "topics"),
-    Knob("multicsr.decoding", "decoding"),
+    Knob("multicsr.decoding", "decoding", "row"),
     Knob("multicsr.omega", "omega ω"),
     Knob("multicsr.plausibility", "plausibility"),
     Knob("dino.decay", "decay λ"),

@@ -187,11 +187,8 @@ def drawn(preview: Preview, index: int, width: int) -> Content:
         out.append(safe.line(triplet.anchor, "bold"))
         out += _lines(preview.scored, chosen, width)
         if len(preview.scored) == 1:
-            out.append(
-                safe.join(
-                    (f"  {PARTS[1]}  ", "$text-muted"), triplet.hard_negative, ("  not scored", "$text-muted")
-                )
-            )
+            text = safe.clip(triplet.hard_negative, max(10, width - len(PARTS[1]) - 17))
+            out.append(safe.join((f"  {PARTS[1]} ", "$text-muted"), text, ("  not scored", "$text-muted")))
     if chosen is None:
         return safe.lines(*out)
     out += ["", _rule(f"request {chosen.title} · {recipe.api}", width), *_request(chosen.ask)]
@@ -208,7 +205,7 @@ def _triplet_head(subject: Subject) -> list[safe.Part]:
 
 
 def _lines(entries: tuple[Entry, ...], chosen: Entry | None, width: int) -> list[safe.Part]:
-    label = max(4, *(len(entry.label) for entry in entries))
+    label = max(4, *(len(PARTS[1]) if entry.label in PARTS else len(entry.label) for entry in entries))
     return [
         safe.join(
             (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 
 from claif_tui.core.recipe_presets import ABOUT
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
 
 RIPPLES = frozenset({"system", "preset", "model.api", "score.prompt", "model.profile", *VARIANTS})
 """Fields whose change changes what other fields show, or which there are."""
+
+
+class PreviewPanel(VerticalScroll):
+    """Holds the preview, and tells of its size: the screen's own size says little of it."""
+
+    @dataclass
+    class Resized(Message):
+        """There is more or less room."""
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Tell."""
+        self.post_message(self.Resized())
 
 
 class RecipeScreen(ClaifScreen):
@@ -87,7 +100,7 @@ class RecipeScreen(ClaifScreen):
             yield Static("", id="about", markup=False)
             yield Knobs(self.draft.recipe)
         with Vertical(id="side"):
-            with VerticalScroll(classes="panel", id="preview", can_focus=False):
+            with PreviewPanel(classes="panel", id="preview", can_focus=False):
                 yield Static("", id="preview-text", markup=False)
             with Vertical(classes="panel", id="estimate") as panel:
                 panel.border_title = "Estimate"
@@ -265,9 +278,10 @@ class RecipeScreen(ClaifScreen):
             self._show_preview()
             self._start_estimate()
 
-    def on_resize(self, _: events.Resize) -> None:
+    @on(PreviewPanel.Resized)
+    def _resized(self) -> None:
         """Lines in the preview follow its width."""
-        self.call_after_refresh(self._show_preview)
+        self._show_preview()
 
     def action_edit(self) -> None:
         """Go into the form."""
