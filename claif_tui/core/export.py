@@ -102,7 +102,7 @@ def manifest_of(
         "smoothing": {"epsilon": options.smoothing, "applied": options.smoothing > 0},
         "post_processing": post,
         "funnel": funnel.to_dict(),
-        "rules": dict(RULES),
+        "rules": {rule: RULES[rule] for rule in funnel.drops},
     }
 
 

@@ -13,32 +13,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from claif_tui.core.errors import StoreError
-from claif_tui.core.masking import has_mask, rate_text
-from claif_tui.core.models import Kind, Pair, Split, Status
+from claif_tui.core.models import Kind, Pair, Split
+from claif_tui.core.post_options import RULES as RULES
+from claif_tui.core.post_options import PostOptions as PostOptions
+from claif_tui.core.post_options import Rule as Rule
+from claif_tui.core.post_options import options_of as options_of
+from claif_tui.core.post_options import raw_options as raw_options
+from claif_tui.core.post_rules import Standing, digest, label, standings
+from claif_tui.core.post_rules import own_rule as own_rule
 from claif_tui.core.zero_pairs import SPLIT_SALTS, draw_zero_pairs, ranks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from claif_tui.core.recipes import Recipe
-
-Rule = Literal["status", "empty", "refusal", "identical", "mask", "stale", "unscored", "duplicate", "cap"]
-RULES: dict[Rule, str] = {
-    "status": "not of the wanted status",
-    "empty": "an empty sentence",
-    "refusal": "the answer is a refusal",
-    "identical": "both sentences are the same",
-    "mask": "<mask> is left in a sentence",
-    "stale": "the score was given to another text",
-    "unscored": "no score",
-    "duplicate": "the pair is there already",
-    "cap": "enough rows with this first sentence and score",
-}
-"""Every rule in the order in which they are applied, with the reason in words."""
 
 SMOOTHED_FLAG = "smoothed"
 """A pair that carries this flag has a label that was smoothed before it came here."""
@@ -47,66 +37,7 @@ _CODES: dict[Rule, int] = {rule: code for code, rule in enumerate(RULES, 1)}
 _NAMES: dict[int, Rule] = {code: rule for rule, code in _CODES.items()}
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 _CLAIF = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostOptions:
-    """What is to be done. ``statuses`` None takes pairs of any status; ``seed`` draws the zero pairs.
-
-    ``smoothed_sources`` are the ids of imports whose labels were smoothed already: their rows pass as they are.
-    """
-
-    statuses: frozenset[Status] | None = None
-    deduplicate: bool = True
-    conflicts: Literal["mean", "first"] = "mean"
-    drop_identical: bool = True
-    drop_mask: bool = True
-    drop_refusals: bool = True
-    smoothing: float = 0.2
-    cap: int = 2
-    zero_pairs: int = 2
-    zero_pool: Literal["generated", "originals"] = "generated"
-    seed: int = 42
-    smoothed_sources: frozenset[int] = frozenset()
-
-
-def options_of(
-    recipe: Recipe,
-    statuses: Iterable[Status] | None = None,
-    smoothed_sources: Iterable[int] = (),
-) -> PostOptions:
-    """Return the options that a recipe (or ``recipes.preset_recipe(name)``) states."""
-    return PostOptions(
-        statuses=None if statuses is None else frozenset(statuses),
-        deduplicate=recipe.deduplicate,
-        conflicts=recipe.conflicts,
-        drop_identical=recipe.drop_identical,
-        drop_mask=recipe.drop_mask,
-        drop_refusals=recipe.drop_refusals,
-        smoothing=recipe.smoothing,
-        cap=recipe.cap,
-        zero_pairs=recipe.zero_pairs,
-        zero_pool=recipe.zero_pool,
-        seed=recipe.seed,
-        smoothed_sources=frozenset(smoothed_sources),
-    )
-
-
-def raw_options(statuses: Iterable[Status] | None = None) -> PostOptions:
-    """Return options that leave every scored pair as it is: no drops by content, no smoothing, no zero pairs.
-
-    Stale, unscored and empty rows stay out even so: a written label always belongs to its text.
-    """
-    return PostOptions(
-        statuses=None if statuses is None else frozenset(statuses),
-        deduplicate=False,
-        drop_identical=False,
-        drop_mask=False,
-        drop_refusals=False,
-        smoothing=0.0,
-        cap=0,
-        zero_pairs=0,
-    )
+_SWAPPED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +64,11 @@ class Example:
 class Funnel:
     """How ``pairs`` became ``rows``: ``drops`` by rule, in order of application, and what was added.
 
-    ``rows == pairs - sum(drops) + zero_pairs``, always. ``zero_missing`` counts the zero pairs for which no
-    partner existed; ``conflicts`` the kept rows whose score is the mean of (or the first among) several.
+    ``rows == pairs + split - sum(drops) + zero_pairs``, always. ``split`` is how many pairs more there are since a
+    triplet gives two (None: triplets stay whole); they are split before any rule, so each half is dropped by itself.
+    ``zero_missing`` counts the zero pairs for which no partner existed; ``conflicts`` the kept rows whose score is
+    the mean of (or the first among) several; ``swapped`` the kept triplets whose roles changed places (None: roles
+    are as they were made).
     """
 
     pairs: int
@@ -142,11 +76,13 @@ class Funnel:
     zero_pairs: int
     zero_missing: int
     conflicts: int
+    split: int | None = None
+    swapped: int | None = None
 
     @property
     def kept(self) -> int:
         """Pairs that no rule dropped."""
-        return self.pairs - sum(self.drops.values())
+        return self.pairs + (self.split or 0) - sum(self.drops.values())
 
     @property
     def rows(self) -> int:
@@ -157,36 +93,44 @@ class Funnel:
         """Return the funnel as one ordered mapping: pairs, the rules' counts, kept, zero pairs, rows, remarks."""
         return {
             "pairs": self.pairs,
+            **({} if self.split is None else {"split": self.split}),
             **{str(rule): count for rule, count in self.drops.items()},
             "kept": self.kept,
             "zero_pairs": self.zero_pairs,
             "rows": self.rows,
             "zero_pairs_missing": self.zero_missing,
             "conflicting_scores": self.conflicts,
+            **({} if self.swapped is None else {"swapped": self.swapped}),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A pair that is not in the result, and the rule that took it out (``RULES`` has the words)."""
+    """A pair (half of a triplet) that is not in the result, and the rule that took it (``RULES`` has the words).
+
+    ``pair_id`` is the id that it would have had as a row.
+    """
 
     pair: Pair
     rule: Rule
-
-    @property
-    def pair_id(self) -> str:
-        """The id that the pair would have had as a row."""
-        return _pair_id(self.pair)
+    pair_id: str
 
 
 class Processed:
     """The outcome: the funnel at once, rows and dropped pairs on demand, each by one more look at the pairs."""
 
-    def __init__(self, source: Callable[[], Iterable[Pair]], decided: _Decided, funnel: Funnel) -> None:
+    def __init__(
+        self,
+        source: Callable[[], Iterable[Pair]],
+        options: PostOptions,
+        decided: _Decided,
+        funnel: Funnel,
+    ) -> None:
         self.funnel = funnel
         self.recipes = decided.recipes
         """How many kept pairs each recipe version made, by its id; imported pairs have none."""
         self._source = source
+        self._options = options
         self._decided = decided
 
     def rows(self) -> Iterator[Example]:
@@ -196,13 +140,14 @@ class Processed:
         """
         decided = self._decided
         texts: dict[int, str] = {}
-        for place, pair in self._pairs():
+        for place, standing in self._standings():
+            pair = standing.pair
             if decided.wanted[place]:
                 texts[place] = pair.text_a if decided.from_originals else pair.text_b
             if decided.firsts[place]:
                 texts[~place] = pair.text_a
             if not decided.codes[place]:
-                yield _example(pair, float(decided.labels[place]), float(decided.raw[place]))
+                yield _example(standing, float(decided.labels[place]), float(decided.raw[place]))
         for first, partner in zip(decided.zero_first.tolist(), decided.zero_partner.tolist(), strict=True):
             sentence1, sentence2 = texts[~first], texts[partner]
             split = _SPLITS[decided.splits[first]]
@@ -211,24 +156,25 @@ class Processed:
                 sentence2=sentence2,
                 kind="zero",
                 split=split,
-                pair_id=f"zero-{_digest(split, sentence1, sentence2)[:8].hex()}",
+                pair_id=f"zero-{digest(split, sentence1, sentence2)[:8].hex()}",
                 score=0.0,
             )
 
     def dropped(self) -> Iterator[Dropped]:
         """Yield each pair that is left out, with the rule that took it, in plan order."""
-        for place, pair in self._pairs():
+        for place, standing in self._standings():
             code = self._decided.codes[place]
             if code:
-                yield Dropped(pair=pair, rule=_NAMES[code])
+                yield Dropped(pair=standing.pair, rule=_NAMES[code], pair_id=standing.row_id)
 
-    def _pairs(self) -> Iterator[tuple[int, Pair]]:
+    def _standings(self) -> Iterator[tuple[int, Standing]]:
         ids, second = self._decided.ids, self._decided.second
         place = -1
-        for place, pair in enumerate(_in_plan_order(self._source())):
+        for place, standing in enumerate(_in_plan_order(self._source(), self._options)):
+            pair = standing.pair
             if place >= len(ids) or ids[place] != pair.id or second[place] != _hash64(pair.text_b):
                 raise _changed()
-            yield place, pair
+            yield place, standing
         if place + 1 != len(ids):
             raise _changed()
 
@@ -242,18 +188,23 @@ def postprocess(source: Callable[[], Iterable[Pair]], options: PostOptions) -> P
     with a human label and an LLM's score give two rows. Nothing is merged or drawn across splits.
     """
     notes = _Notes()
-    for pair in _in_plan_order(source()):
-        notes.add(pair, options)
+    for standing in _in_plan_order(source(), options):
+        notes.add(standing, options)
     decided, conflicts, missing = _decide(notes, options)
-    drops = {rule: decided.codes.count(code) for rule, code in _CODES.items()}
+    counts = {rule: decided.codes.count(code) for rule, code in _CODES.items()}
+    kept_swapped = sum(
+        1 for bits, code in zip(notes.bits, decided.codes, strict=True) if bits & _SWAPPED and not code
+    )
     funnel = Funnel(
-        pairs=len(decided.codes),
-        drops=drops,
+        pairs=len(decided.codes) - notes.halved,
+        drops={rule: count for rule, count in counts.items() if count or options.applies(rule)},
         zero_pairs=len(decided.zero_first),
         zero_missing=missing,
         conflicts=conflicts,
+        split=notes.halved if options.split_triplets else None,
+        swapped=kept_swapped if options.curation is not None else None,
     )
-    return Processed(source, decided, funnel)
+    return Processed(source, options, decided, funnel)
 
 
 def looks_smoothed(scores: Iterable[float]) -> bool:
@@ -266,13 +217,19 @@ def looks_smoothed(scores: Iterable[float]) -> bool:
     return seen
 
 
-def plan_order(pair: Pair) -> tuple[float, int, str, int]:
-    """Return the sort key of pairs of one seed: rate, occurrence, content address; ids only for imports."""
+def plan_order(pair: Pair) -> tuple[float, int, str, str, int]:
+    """Return the sort key of pairs of one seed: rate, occurrence, content addresses; ids only for imports."""
     rate = -1.0 if pair.rate is None else pair.rate
-    return rate, pair.occurrence, pair.generate_key or "", 0 if pair.generate_key else pair.id
+    key = pair.generate_key or ""
+    return rate, pair.occurrence, key, pair.negative_key or "", 0 if key else pair.id
 
 
-def _in_plan_order(pairs: Iterable[Pair]) -> Iterator[Pair]:
+def _in_plan_order(pairs: Iterable[Pair], options: PostOptions) -> Iterator[Standing]:
+    for pair in _sorted(pairs):
+        yield from standings(pair, options)
+
+
+def _sorted(pairs: Iterable[Pair]) -> Iterator[Pair]:
     last = -1
     for seed_id, group in groupby(pairs, key=lambda pair: pair.seed_id):
         if seed_id is None:
@@ -299,8 +256,11 @@ class _Notes:
         self.raw = array("d")
         self.recipes = array("L")
         self.recipe_codes: dict[str, int] = {}
+        self.halved = 0
 
-    def add(self, pair: Pair, options: PostOptions) -> None:
+    def add(self, standing: Standing, options: PostOptions) -> None:
+        pair = standing.pair
+        self.halved += standing.side == "negative"
         rule = own_rule(pair, options)
         code = _CODES[rule] if rule else 0
         claif = _is_claif(pair, options)
@@ -308,16 +268,16 @@ class _Notes:
         self.ids.append(pair.id)
         self.codes.append(code)
         self.splits.append(split)
-        self.bits.append(_CLAIF if claif else 0)
+        self.bits.append((_CLAIF if claif else 0) | (_SWAPPED if standing.swapped else 0))
         self.first.append(_hash64(pair.text_a) ^ SPLIT_SALTS[split])
         self.second.append(_hash64(pair.text_b))
         # Labels of different kinds are never averaged; a triplet and a pair of the same sentences are two rows.
         family = "smoothed" if _was_smoothed(pair, options) else "llm" if pair.kind == "nli" else pair.kind
-        key = b"" if code else _digest(family, pair.split, pair.text_a, pair.text_b, pair.hard_negative or "")
+        key = b"" if code else digest(family, pair.split, pair.text_a, pair.text_b, pair.hard_negative or "")
         self.key_high.append(int.from_bytes(key[:8], "big"))
         self.key_low.append(int.from_bytes(key[8:], "big"))
         self.recipes.append(self.recipe_codes.setdefault(pair.recipe_id or "", len(self.recipe_codes)))
-        score = _label(pair)
+        score = label(pair)
         self.raw.append(float("nan") if score is None else score)
 
 
@@ -343,39 +303,14 @@ def _changed() -> StoreError:
     return StoreError("the pairs changed while they were read", "Nothing was written; do it again.")
 
 
-def _label(pair: Pair) -> float | None:
-    return pair.gold if pair.kind == "human" and pair.gold is not None else pair.score
-
-
 def _is_claif(pair: Pair, options: PostOptions) -> bool:
     """Whether smoothing, cap and zero pairs are for this pair: an LLM's score of two sentences, still raw."""
-    if pair.kind != "llm" or pair.hard_negative is not None:
-        return False
-    return not _was_smoothed(pair, options)
+    scored = pair.kind == "llm" or (pair.kind == "nli" and options.split_triplets)
+    return scored and pair.hard_negative is None and not _was_smoothed(pair, options)
 
 
 def _was_smoothed(pair: Pair, options: PostOptions) -> bool:
     return pair.source_id in options.smoothed_sources or SMOOTHED_FLAG in pair.flags
-
-
-def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
-    """Return the first rule that drops the pair whatever the others are; None if none does."""
-    if options.statuses is not None and pair.status not in options.statuses:
-        return "status"
-    if not pair.text_a.strip() or not pair.text_b.strip():
-        return "empty"
-    if options.drop_refusals and pair.answer_class == "refusal" and not pair.text_edited:
-        return "refusal"
-    # Before the scores: no score is bought for a pair that these two take out anyway.
-    if options.drop_identical and pair.text_a == pair.text_b:
-        return "identical"
-    if options.drop_mask and (has_mask(pair.text_a) or has_mask(pair.text_b)):
-        return "mask"
-    if pair.stale or (pair.kind == "human" and pair.edited):
-        return "stale"
-    if _label(pair) is None and pair.hard_negative is None:
-        return "unscored"
-    return None
 
 
 def _decide(notes: _Notes, options: PostOptions) -> tuple[_Decided, int, int]:
@@ -467,34 +402,20 @@ def _merge_duplicates(
     return np.array(conflicts, dtype=np.int64)
 
 
-def _example(pair: Pair, label: float, raw: float) -> Example:
-    scored = raw == raw
+def _example(standing: Standing, value: float, raw: float) -> Example:
+    pair, scored = standing.pair, raw == raw
     return Example(
         sentence1=pair.text_a,
         sentence2=pair.text_b,
         kind=pair.kind,
         split=pair.split,
-        pair_id=_pair_id(pair),
+        pair_id=standing.row_id,
         hard_negative=pair.hard_negative,
-        score=label if scored else None,
+        score=value if scored else None,
         raw_score=raw if scored else None,
         negative_score=pair.negative_score,
     )
 
 
-def _pair_id(pair: Pair) -> str:
-    if pair.generate_key:
-        # Versions of a recipe share answers, so the answer alone does not name the pair.
-        rate = "" if pair.rate is None else rate_text(pair.rate)
-        return f"{pair.generate_key}-{_digest(pair.split, pair.text_a, rate)[:4].hex()}"
-    digest = _digest(pair.split, pair.text_a, pair.generated, pair.generated_negative or "")
-    return f"import-{pair.source_id or 0}-{digest[:8].hex()}"
-
-
 def _hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
-
-
-def _digest(*parts: str) -> bytes:
-    """Return 16 bytes over the parts; stored texts hold no NUL, so the joint cannot be forged."""
-    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -64,6 +64,7 @@ def test_each_rule_takes_its_own(rule: str, bad: Pair) -> None:
     assert [(item.pair.id, item.rule) for item in done.dropped()] == [(1, rule)]
     assert list(funnel.drops) == [
         "status",
+        "system",
         "empty",
         "refusal",
         "identical",
