@@ -77,7 +77,7 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     low, high = plan.tokens
     lines = [
         f"{ready.recipe.model} at {_where(ready.profile)}, {ready.recipe.api}",
-        f"{plan.seeds:,} seeds: {plan.generate.calls:,} generations and up to {plan.score.calls:,} scores",
+        *_work(plan),
         f"tokens {low:,} to {high:,}",
     ]
     if ready.profile.kind == "local":
@@ -94,6 +94,15 @@ def describe(ready: Ready, plan: Plan) -> list[str]:
     elif ready.costs:
         lines.append("no budget: nothing but the end stops the spending (--budget USD)")
     return lines
+
+
+def _work(plan: Plan) -> list[str]:
+    """Say what a run works on, and how many calls that takes."""
+    of = [f"{plan.seeds:,} seeds"] if plan.seeds or not plan.triplets else []
+    of += [f"{plan.triplets:,} imported triplets"] if plan.triplets else []
+    calls = [f"{plan.generate.calls:,} generations"] if plan.generate.calls or not plan.score.calls else []
+    calls += [f"up to {plan.score.calls:,} scores"] if plan.score.calls else []
+    return [f"{' and '.join(of)}: {' and '.join(calls)}"]
 
 
 def _where(profile: Profile) -> str:

@@ -7,9 +7,9 @@ store is never bought again and every request can be accounted for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from claif_tui.core.addressing import call_key, call_seed, messages_json, sampling_json
 from claif_tui.core.desk import Desk
@@ -31,11 +31,12 @@ ELSEWHERE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a question is about, for the journal and the screens."""
+    """What a question is about, for the journal and the screens. ``seed_id`` 0: no seed; ``title`` as in events."""
 
     seed_id: int
-    rate: float
     text: str
+    title: str = ""
+    rate: float | None = None
     pair_id: int | None = None
 
 
@@ -52,6 +53,20 @@ class Reply(Generic[T]):
 
 class Ended(Exception):
     """Raised out of ``ask`` when the run ends before the question is answered; nothing is recorded."""
+
+
+async def together(questions: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what came of questions that are asked at once, in their order.
+
+    When one of them raises, the others land first: what is in flight is paid for. Any error goes before ``Ended``.
+    """
+    if len(questions) == 1:
+        return [await questions[0]]
+    results = await asyncio.gather(*questions, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, Ended))
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 class Asker:
@@ -184,6 +199,7 @@ class Asker:
                         key=key,
                         stage=ask.stage,
                         seed_id=subject.seed_id,
+                        title=subject.title,
                         rate=subject.rate,
                         text=subject.text,
                         attempt=attempt,
@@ -216,6 +232,7 @@ class Asker:
                 key=key,
                 stage=ask.stage,
                 seed_id=subject.seed_id,
+                title=subject.title,
                 rate=subject.rate,
                 reason=reason,
                 detail=detail,

@@ -18,7 +18,9 @@ class CallStarted:
     key: str
     stage: Stage
     seed_id: int
-    rate: float
+    title: str = ""
+    """The item in short words: the mask rate ("0.3"), "label 0.5", "triplet"; "" where there is nothing to say."""
+    rate: float | None = None
     text: str
     """What is asked about: the masked sentence, or the pair being scored."""
     attempt: int = 0
@@ -34,29 +36,43 @@ class TokenArrived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLanded:
+    """One of two answers that belong together is here; what becomes of both is told once the other is."""
+
+    key: str
+    text: str
+    """The answer as read, or why it is unusable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairGenerated:
-    """A pair is on disk; its score, if it gets one, follows as ``PairScored``."""
+    """A pair or triplet is on disk; its score, if it gets one, follows as ``PairScored``."""
 
     key: str
     pair_id: int
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     text_a: str
     text_b: str
+    hard_negative: str | None = None
     answer_class: AnswerClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairScored:
-    """A pair's score (0..1) is on disk."""
+    """A pair's score (0..1) is on disk, or the label that stands for one; of a triplet perhaps both sides' scores."""
 
     key: str
     pair_id: int
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     text_a: str
     text_b: str
     score: float
+    hard_negative: str | None = None
+    negative_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +82,8 @@ class CallFailed:
     key: str
     stage: Stage
     seed_id: int
-    rate: float
+    title: str = ""
+    rate: float | None = None
     reason: Reason
     detail: str
     final: bool
@@ -122,5 +139,13 @@ class Finished:
 
 
 Event = (
-    CallStarted | TokenArrived | PairGenerated | PairScored | CallFailed | BudgetReached | Progress | Finished
+    CallStarted
+    | TokenArrived
+    | AnswerLanded
+    | PairGenerated
+    | PairScored
+    | CallFailed
+    | BudgetReached
+    | Progress
+    | Finished
 )

@@ -8,160 +8,212 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
 from claif_tui.core.answers import CleanAnswer
-from claif_tui.core.asking import Ended, Reply, Subject
+from claif_tui.core.asking import Ended, Reply, Subject, together
 from claif_tui.core.desk import Desk
-from claif_tui.core.events import PairGenerated
+from claif_tui.core.events import AnswerLanded, PairGenerated
 from claif_tui.core.llm.base import Reason
-from claif_tui.core.models import NewPair
-from claif_tui.core.planning import Planned, RunOptions, walk
+from claif_tui.core.models import AnswerClass, NewPair, Stage
+from claif_tui.core.planning import Imported, Planned, RunOptions, scores_asked, standing, walk
 from claif_tui.core.recipes import Recipe
-from claif_tui.core.run import Run
+from claif_tui.core.run import Run, Texts, about, side, unscored
 from claif_tui.core.store.items import ItemState
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems.registry import system_of
+from claif_tui.core.systems.base import PlanItem
+
+_WORSE: tuple[AnswerClass, ...] = ("ok", "off_label", "identical", "has_mask", "empty", "refusal")
+"""A triplet is as good as the worse of its two answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A stored pair of an item."""
+    """A stored pair or triplet of an item."""
 
-    pair_id: int
-    text: str
+    subject: Subject
+    texts: Texts
     fresh: bool
 
 
-class Generation(Run[Planned]):
-    """One run over the project's seeds: every planned pair ends generated and scored, or failed with its reason."""
+class Generation(Run[Planned | Imported]):
+    """One run over the project's plan: every item ends generated and scored, or failed with its reason."""
 
     def __init__(self, store: Store, recipe: Recipe, options: RunOptions, desk: Desk) -> None:
         super().__init__(store, recipe, desk, options.kind)
         self._options = options
+        self._scores = scores_asked(recipe)
 
     def _args(self) -> dict[str, object]:
         return {"limit": self._options.limit, "split": self._options.split}
 
     def _count(self) -> None:
-        store, options = self._store, self._options
-        unique, occurrences, last = store.seeds.planned(options.split, options.limit)
-        settled = store.items.counts(self._scope, last)
-        self._tally.planned = system_of(self._recipe).planned(self._recipe, unique, occurrences)
-        self._tally.answered = settled.answered
-        self._tally.failed = Counter(settled.failed)
+        found = standing(self._store, self._recipe, self._options.split, self._options.limit)
+        self._tally.planned = found.planned
+        self._tally.answered = found.answered
+        self._tally.failed = Counter(found.failed)
 
-    def _items(self) -> AsyncIterator[Planned]:
+    def _items(self) -> AsyncIterator[Planned | Imported]:
         return walk(self._store, self._recipe, self._options)
 
-    async def _settle(self, item: Planned) -> None:
-        """Bring one planned pair as far as it goes: generated, scored, or failed with its reason."""
+    async def _settle(self, item: Planned | Imported) -> None:
+        """Bring one planned item as far as it goes: generated, scored, or failed with its reason."""
         if item.failed:
             self._tally.failed[item.failed] -= 1
         try:
-            made = await self._generate(item)
-            if made is not None:
-                await self._score(item, made)
+            if isinstance(item, Imported):
+                subject, texts = about(item.pair)
+                await self._score(item, subject, texts, retry=item.failed is not None)
+            elif (made := await self._generate(item)) is not None:
+                retry = item.failed is not None and not made.fresh
+                await self._score(item, made.subject, made.texts, retry=retry, plan=item.item)
         except Ended:
             if item.failed:
                 self._tally.failed[item.failed] += 1
             raise
 
+    # -- answers -------------------------------------------------------------------------------------------
+
     async def _generate(self, planned: Planned) -> _Made | None:
-        """Return the item's pair, made now or before; None if it failed or is not worth a score."""
-        item, recipe = planned.item, self._recipe
-        made_before = planned.settled is not None and planned.settled.pair_id is not None
-        subject = Subject(seed_id=item.seed.id, rate=item.rate or 0.0, text=item.subject)
-        reply = await self._asking.ask(
-            item.asks[0],
-            subject,
-            system_of(recipe).read(recipe, item, 0),
-            occurrence=planned.occurrence,
-            retry=planned.failed is not None and not made_before,
-            known=planned.known,
+        """Return the item's pair, made now or before; None if it failed or wants no (other) score."""
+        item = planned.item
+        subject = Subject(seed_id=item.seed.id, text=item.subject, title=item.title, rate=item.rate)
+        replies = await together([self._ask_part(planned, subject, part) for part in range(len(item.asks))])
+        for part, reply in enumerate(replies):
+            if reply.value is None:
+                detail = side(part, len(replies)) + reply.detail
+                await self._fail(planned, subject, reply.key, "generate", reply.reason, detail)
+                return None
+        answers = [reply.value for reply in replies if reply.value is not None]
+        worst = max((answer.answer_class for answer in answers), key=_WORSE.index)
+        done = worst != "ok" or not self._scores
+        pair_id, fresh = await self._store.awrite(
+            lambda connection: self._record_pair(connection, planned, answers, replies, worst, done=done)
         )
-        clean = reply.value
-        if clean is None:
-            await self._fail(planned, subject, reply.key, reply.reason, reply.detail)
-            return None
-        made = await self._store.awrite(lambda connection: self._record_pair(connection, planned, clean, reply))
+        negative = answers[1].text if len(answers) > 1 else None
+        made = _Made(replace(subject, pair_id=pair_id), (item.seed.text, answers[0].text, negative), fresh)
         if made.fresh:
             self._stream.put(
                 PairGenerated(
-                    key=reply.key,
-                    pair_id=made.pair_id,
+                    key=replies[0].key,
+                    pair_id=pair_id,
                     seed_id=item.seed.id,
-                    rate=item.rate or 0.0,
-                    text_a=item.seed.text,
-                    text_b=made.text,
-                    answer_class=clean.answer_class,
+                    title=item.title,
+                    rate=item.rate,
+                    text_a=made.texts[0],
+                    text_b=made.texts[1],
+                    hard_negative=made.texts[2],
+                    answer_class=worst,
                 )
             )
-        if clean.answer_class != "ok":
-            self._tally.answered += 1
-            return None
-        return made
+        if not done:
+            return made
+        self._tally.answered += 1
+        if worst == "ok" and item.label is not None:
+            self._tell_score(made.subject, replies[0].key, made.texts, item.label)
+        return None
+
+    async def _ask_part(self, planned: Planned, subject: Subject, part: int) -> Reply[CleanAnswer]:
+        item = planned.item
+        made_before = planned.settled is not None and planned.settled.pair_id is not None
+        reply = await self._asking.ask(
+            item.asks[part],
+            subject,
+            self._system.read(self._recipe, item, part),
+            occurrence=planned.occurrences[part],
+            retry=planned.failed is not None and not made_before,
+            known=planned.known[part],
+        )
+        if len(item.asks) > 1:
+            text = reply.value.text if reply.value is not None else reply.detail
+            self._stream.put(AnswerLanded(key=reply.key, text=text))
+        return reply
 
     def _record_pair(
         self,
         connection: sqlite3.Connection,
         planned: Planned,
-        clean: CleanAnswer,
-        reply: Reply[CleanAnswer],
-    ) -> _Made:
+        answers: Sequence[CleanAnswer],
+        replies: Sequence[Reply[CleanAnswer]],
+        worst: AnswerClass,
+        *,
+        done: bool,
+    ) -> tuple[int, bool]:
         """Keep the pair and that its item has one, together (on the writer's thread)."""
-        item = planned.item
-        pair_id, fresh = self._store.pairs.add(
+        item, pairs = planned.item, self._store.pairs
+        pair_id, fresh = pairs.add(
             connection,
             NewPair(
-                system=self._recipe.system,
+                system=self._system.stored_as,
                 seed_id=item.seed.id,
                 run_id=self._run_id,
                 recipe_id=self._version,
                 text_a=item.seed.text,
-                generated=clean.text,
+                generated=answers[0].text,
+                hard_negative=answers[1].text if len(answers) > 1 else None,
                 rate=item.rate,
-                occurrence=planned.occurrence,
+                occurrence=planned.occurrences[0],
                 masked=None if item.masked is None else item.masked.text,
                 merged=item.masked is not None and item.masked.merged,
-                answer_class=clean.answer_class,
-                model=reply.model or self._recipe.model,
-                generate_key=reply.key,
+                answer_class=worst,
+                model=replies[0].model or self._recipe.model,
+                generate_key=replies[0].key,
+                negative_key=replies[1].key if len(replies) > 1 else None,
                 split=item.seed.split,
             ),
         )
-        state: ItemState = "generated" if clean.answer_class == "ok" else "unscorable"
+        if done and item.label is not None:
+            # The label is the score; another recipe's check of it may have classed the same pair.
+            pairs.put_label(connection, pair_id, item.label)
+            pairs.put_class(connection, pair_id, worst)
+        state: ItemState = "unscorable" if worst != "ok" else "scored" if done else "generated"
         self._store.items.put(connection, self._scope, planned.place, state, pair_id=pair_id)
-        return _Made(pair_id, clean.text, fresh)
+        return pair_id, fresh
 
-    async def _score(self, planned: Planned, made: _Made) -> None:
-        seed, rate = planned.item.seed, planned.item.rate or 0.0
-        text = f"{seed.text} ⟷ {made.text}"
-        subject = Subject(seed_id=seed.id, rate=rate, text=text, pair_id=made.pair_id)
-        retry = planned.failed is not None and not made.fresh
-        reply = await self._ask_score(subject, seed.text, made.text, retry=retry)
-        if reply.value is None or reply.value.value is None:
-            await self._fail(planned, subject, reply.key, reply.reason, reply.detail)
+    # -- scores --------------------------------------------------------------------------------------------
+
+    async def _score(
+        self,
+        item: Planned | Imported,
+        subject: Subject,
+        texts: Texts,
+        *,
+        retry: bool,
+        plan: PlanItem | None = None,
+    ) -> None:
+        """Score a pair that is there, or look whether the label that ``plan`` fixes fits its score."""
+        replies = await self._ask_scores(subject, texts, retry=retry)
+        if (bad := unscored(replies)) is not None:
+            part, reply = bad
+            detail = side(part, len(replies)) + reply.detail
+            await self._fail(item, subject, reply.key, "score", reply.reason, detail)
             return
-        items, scope, place = self._store.items, self._scope, planned.place
-        await self._keep_score(
+        items, scope, place = self._store.items, self._scope, item.place
+        await self._keep_scores(
             subject,
-            reply,
-            (seed.text, made.text),
-            lambda connection: items.put(connection, scope, place, "scored", pair_id=made.pair_id),
+            replies,
+            texts,
+            lambda connection: items.put(connection, scope, place, "scored", pair_id=subject.pair_id),
+            plan=plan,
         )
 
     async def _fail(
-        self, planned: Planned, subject: Subject, key: str, reason: Reason | None, detail: str
+        self,
+        item: Planned | Imported,
+        subject: Subject,
+        key: str,
+        stage: Stage,
+        reason: Reason | None,
+        detail: str,
     ) -> None:
         """Record why an item has no (scored) pair; end the run where every other item would fail alike."""
         why: Reason = reason or "unparsed"
         self._end_if_hopeless(why)
-        items, scope, place = self._store.items, self._scope, planned.place
+        items, scope, place = self._store.items, self._scope, item.place
         await self._store.awrite(
             lambda connection: items.put(
                 connection, scope, place, "failed", reason=why, pair_id=subject.pair_id
             )
         )
-        self._tell_failure(subject, key, "generate" if subject.pair_id is None else "score", why, detail)
+        self._tell_failure(subject, key, stage, why, detail)

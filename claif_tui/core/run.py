@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
-from claif_tui.core.asking import Asker, Ended, Reply, Subject
+from claif_tui.core.asking import Asker, Ended, Reply, Subject, together
 from claif_tui.core.desk import Desk
 from claif_tui.core.errors import ClaifError
 from claif_tui.core.events import (
+    AnswerLanded,
     BudgetReached,
     CallFailed,
     EndState,
@@ -24,18 +26,21 @@ from claif_tui.core.events import (
     Progress,
 )
 from claif_tui.core.llm.base import Reason
-from claif_tui.core.models import NANO, RunKind, RunState, Stage
+from claif_tui.core.masking import rate_text
+from claif_tui.core.models import NANO, Pair, RunKind, RunState, Stage
 from claif_tui.core.progress import EventStream, Tally
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.run_words import closing_words, fatal_words
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.store.runs import Ask
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import claif
-from claif_tui.core.systems.readers import read_score
+from claif_tui.core.systems import base
+from claif_tui.core.systems.registry import system_of
 from claif_tui.core.watching import watch
 
 Item = TypeVar("Item")
+Texts = tuple[str, str, str | None]
+"""Anchor, second sentence (a triplet's positive), hard negative."""
 
 _RUN_STATES: dict[EndState, RunState] = {
     "finished": "finished",
@@ -55,6 +60,7 @@ class Run(ABC, Generic[Item]):
     def __init__(self, store: Store, recipe: Recipe, desk: Desk, kind: RunKind) -> None:
         self._store = store
         self._recipe = recipe
+        self._system = system_of(recipe)
         self._desk = desk
         self._kind = kind
         self._scope = requests_id(recipe)
@@ -234,54 +240,107 @@ class Run(ABC, Generic[Item]):
 
     # -- scores and failures -------------------------------------------------------------------------------
 
+    async def _ask_scores(
+        self, subject: Subject, texts: Texts, *, retry: bool = False, anew: bool = False
+    ) -> list[Reply[ParsedScore]]:
+        """Ask all that the system asks about a pair or triplet at once: the positive's score, then the negative's."""
+        asks = self._system.score_asks(self._recipe, *texts)
+        return await together(
+            [
+                self._ask_score(subject, texts, part, ask, several=len(asks) > 1, retry=retry, anew=anew)
+                for part, ask in enumerate(asks)
+            ]
+        )
+
     async def _ask_score(
-        self, subject: Subject, text_a: str, text_b: str, *, retry: bool = False, anew: bool = False
+        self,
+        subject: Subject,
+        texts: Texts,
+        part: int,
+        ask: base.Ask,
+        *,
+        several: bool,
+        retry: bool,
+        anew: bool,
     ) -> Reply[ParsedScore]:
-        return await self._asking.ask(
-            claif.score_ask(self._recipe, text_a, text_b),
-            subject,
-            read_score(self._recipe),
+        reply = await self._asking.ask(
+            ask,
+            replace(subject, text=f"{texts[0]} ⟷ {texts[1 + part]}"),
+            self._system.read_score(self._recipe),
             reasks=self._recipe.reasks,
             retry=retry,
             anew=anew,
         )
+        if several:
+            said = reply.value.said if reply.value is not None else reply.detail
+            self._stream.put(AnswerLanded(key=reply.key, text=said or ""))
+        return reply
 
-    async def _keep_score(
+    async def _keep_scores(
         self,
         subject: Subject,
-        reply: Reply[ParsedScore],
-        texts: tuple[str, str],
+        replies: Sequence[Reply[ParsedScore]],
+        texts: Texts,
         also: Callable[[sqlite3.Connection], None],
+        *,
+        plan: base.PlanItem | None = None,
     ) -> None:
-        """Write a pair's score, and what ``also`` writes, in one transaction; then count and tell it."""
-        parsed, pair_id = reply.value, subject.pair_id
-        assert parsed is not None and parsed.value is not None and pair_id is not None
-        score = parsed.value
+        """Write a pair's scores, and what ``also`` writes, in one transaction; then count and tell it.
+
+        Where ``plan`` fixes a label, that is the score, and the model's decides how the pair is classed.
+        """
+        pair_id = subject.pair_id
+        assert pair_id is not None
+        (parsed, score), *others = map(_read, replies)
+        label = None if plan is None else plan.label
+        reason = parsed.reason or None
+        verdict = None
+        if plan is not None and label is not None:
+            verdict = self._system.verdict(self._recipe, plan, score)
+            fits = "fits" if verdict == "ok" else "does not fit"
+            reason = f"made with label {label:g}; the check says {score:.2f}, which {fits}"
+        kept = score if label is None else label
+        negative = others[0] if others else None
 
         def record(connection: sqlite3.Connection) -> None:
             self._store.pairs.put_score(
                 connection,
                 pair_id,
-                score=score,
+                score=kept,
                 raw=parsed.said,
-                scale="0-1",
-                reason=parsed.reason or None,
-                key=reply.key,
+                scale=self._system.scale(self._recipe),
+                reason=reason,
+                key=replies[0].key,
                 text=texts[1],
+                negative=None if negative is None else negative[1],
+                negative_raw=None if negative is None else negative[0].said,
+                negative_key=None if negative is None else replies[1].key,
+                negative_text=None if negative is None else texts[2],
             )
+            if verdict is not None:
+                self._store.pairs.put_class(connection, pair_id, verdict)
             also(connection)
 
         await self._store.awrite(record)
         self._tally.answered += 1
+        self._tell_score(subject, replies[0].key, texts, kept, None if negative is None else negative[1])
+
+    def _tell_score(
+        self, subject: Subject, key: str, texts: Texts, score: float, negative: float | None = None
+    ) -> None:
+        assert subject.pair_id is not None
         self._stream.put(
             PairScored(
-                key=reply.key,
-                pair_id=pair_id,
+                key=key,
+                pair_id=subject.pair_id,
                 seed_id=subject.seed_id,
+                title=subject.title,
                 rate=subject.rate,
                 text_a=texts[0],
                 text_b=texts[1],
                 score=score,
+                hard_negative=texts[2],
+                negative_score=negative,
             )
         )
 
@@ -302,6 +361,7 @@ class Run(ABC, Generic[Item]):
                 key=key,
                 stage=stage,
                 seed_id=subject.seed_id,
+                title=subject.title,
                 rate=subject.rate,
                 reason=reason,
                 detail=detail,
@@ -322,6 +382,39 @@ class Run(ABC, Generic[Item]):
             f"The budget of ${cap / NANO:.2f} is reached (${ledger.spent_nano / NANO:.4f} counted as spent). "
             "Raise it and start again to go on.",
         )
+
+
+def about(pair: Pair) -> tuple[Subject, Texts]:
+    """Return a pair that is there already as what is asked about."""
+    title = rate_text(pair.rate) if pair.rate is not None else "triplet" if pair.hard_negative else ""
+    subject = Subject(
+        seed_id=pair.seed_id or 0,
+        text=f"{pair.text_a} ⟷ {pair.text_b}",
+        title=title,
+        rate=pair.rate,
+        pair_id=pair.id,
+    )
+    return subject, (pair.text_a, pair.text_b, pair.hard_negative)
+
+
+def side(part: int, of: int) -> str:
+    """Return how a remark begins on one of ``of`` answers: which side of a triplet it is about."""
+    if of < 2:
+        return ""
+    return "hard negative: " if part else "positive: "
+
+
+def unscored(replies: Sequence[Reply[ParsedScore]]) -> tuple[int, Reply[ParsedScore]] | None:
+    """Return the first question that has no score: its place and what came; None if all have one."""
+    for part, reply in enumerate(replies):
+        if reply.value is None or reply.value.value is None:
+            return part, reply
+    return None
+
+
+def _read(reply: Reply[ParsedScore]) -> tuple[ParsedScore, float]:
+    assert reply.value is not None and reply.value.value is not None
+    return reply.value, reply.value.value
 
 
 def _first(errors: BaseExceptionGroup[ClaifError]) -> ClaifError:

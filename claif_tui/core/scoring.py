@@ -9,12 +9,13 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
-from claif_tui.core.asking import Subject
 from claif_tui.core.desk import Desk
+from claif_tui.core.errors import UsageError
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.models import Pair, RunKind
+from claif_tui.core.planning import scores_asked, triplet_place
 from claif_tui.core.recipes import Recipe
-from claif_tui.core.run import Run
+from claif_tui.core.run import Run, about, side, unscored
 from claif_tui.core.store.codes import RESCORE
 from claif_tui.core.store.store import Store
 
@@ -22,7 +23,7 @@ PAGE = 200
 
 
 class Scoring(Run[Pair]):
-    """One run that gives scores to the pairs ``ids``.
+    """One run that gives scores to the pairs ``ids``; ``UsageError`` where the recipe's system asks for none.
 
     ``again`` asks anew even where a stored answer would do; so does a pair's own wish for a rescore.
     """
@@ -37,6 +38,7 @@ class Scoring(Run[Pair]):
         kind: RunKind = "score",
         again: bool = False,
     ) -> None:
+        require_scores(recipe)
         super().__init__(store, recipe, desk, kind)
         self._ids = ids
         self._again = again
@@ -54,20 +56,33 @@ class Scoring(Run[Pair]):
                 yield pair
 
     async def _settle(self, item: Pair) -> None:
-        pair, seed_id = item, item.seed_id
-        subject = Subject(
-            seed_id=seed_id or 0, rate=pair.rate or 0.0, text=f"{pair.text_a} ⟷ {pair.text_b}", pair_id=pair.id
-        )
-        anew = self._again or RESCORE in pair.flags
-        reply = await self._ask_score(subject, pair.text_a, pair.text_b, anew=anew)
-        if reply.value is None or reply.value.value is None:
+        subject, texts = about(item)
+        anew = self._again or RESCORE in item.flags
+        replies = await self._ask_scores(subject, texts, anew=anew)
+        if (bad := unscored(replies)) is not None:
+            part, reply = bad
             reason: Reason = reply.reason or "unparsed"
             self._end_if_hopeless(reason)
-            self._tell_failure(subject, reply.key, "score", reason, reply.detail)
+            detail = side(part, len(replies)) + reply.detail
+            self._tell_failure(subject, reply.key, "score", reason, detail)
             return
+        items, scope = self._store.items, self._scope
 
         def settle_plan(connection: sqlite3.Connection) -> None:
-            if seed_id is not None:
-                self._store.items.scored(connection, self._scope, seed_id, pair.id)
+            if item.seed_id is not None:
+                items.scored(connection, scope, item.seed_id, item.id)
+            elif item.hard_negative is not None:
+                items.put(connection, scope, triplet_place(item.id), "scored", pair_id=item.id)
 
-        await self._keep_score(subject, reply, (pair.text_a, pair.text_b), settle_plan)
+        await self._keep_scores(subject, replies, texts, settle_plan)
+
+
+def require_scores(recipe: Recipe) -> None:
+    """Raise ``UsageError`` where the recipe's system asks for no scores at all."""
+    if scores_asked(recipe):
+        return
+    label = "its labels are fixed by the prompts" if recipe.system == "dino" else "its triplets have no scores"
+    raise UsageError(
+        f"{recipe.preset} asks for no scores: {label}",
+        "Choose a recipe that scores, e.g. claif-tui recipe set preset=claif (triplets: preset=multicsr).",
+    )

@@ -13,17 +13,19 @@ from pathlib import Path
 from claif_tui.core import recipe_file
 from claif_tui.core.desk import Desk
 from claif_tui.core.errors import UsageError
-from claif_tui.core.estimate import SAMPLE, Plan, estimate
+from claif_tui.core.estimate import Plan, estimate_plan
 from claif_tui.core.llm.base import Price
 from claif_tui.core.llm.budget import require_bound
 from claif_tui.core.llm.caller import CallerConfig
 from claif_tui.core.llm.factory import open_client
 from claif_tui.core.llm.pace import Pace
-from claif_tui.core.llm.profiles import Profile, Wish, length_limit, price_of, resolve
-from claif_tui.core.models import NANO
+from claif_tui.core.llm.profiles import Profile, Wish, length_limit, price_of, require_logits, resolve
+from claif_tui.core.models import NANO, Seed
+from claif_tui.core.planning import require_work
 from claif_tui.core.recipes import Recipe, requests_id, set_field
 from claif_tui.core.settings import Settings
 from claif_tui.core.store.store import Store
+from claif_tui.core.systems.registry import system_of
 
 RECIPE_FILE = "recipe.toml"
 NO_CAP = -1.0
@@ -129,10 +131,33 @@ def open_desk(
 
 
 def plan_of(store: Store, ready: Ready, limit: int | None = None) -> Plan:
-    """Estimate a run over the first ``limit`` training seeds, from a sample of them."""
-    unique, occurrences, _ = store.seeds.planned("train", limit)
-    sample = list(store.seeds.iter(limit=min(SAMPLE, limit if limit is not None else SAMPLE)))
-    return estimate(ready.recipe, sample, unique, occurrences, ready.price)
+    """Estimate a run over the first ``limit`` training seeds and triplets, from a sample of them."""
+    return estimate_plan(store, ready.recipe, ready.price, limit)
+
+
+def require_run(store: Store, recipe: Recipe, profile: Profile) -> None:
+    """Raise ``ClaifError`` where a run could only fail: nothing to work on, or a model without the logits it takes."""
+    require_work(store, recipe)
+    require_decoding(recipe, profile)
+
+
+def require_decoding(recipe: Recipe, profile: Profile) -> None:
+    """Raise ``UsageError`` where the recipe's way of decoding is not for the profile's model; it says what is."""
+    system = system_of(recipe)
+    if profile.kind == "local" or "seeds" not in system.reads:
+        return
+    example = Seed(id=1, text="two children are playing in the snow .", split="train", source_id=1, line=1)
+    samplings = [ask.sampling for item in system.plan(recipe, [example]) for ask in item.asks]
+    for sampling in samplings:
+        if sampling.rule is not None:
+            require_logits(profile, sampling.rule)
+    for sampling in samplings:
+        for name in ("top_k", "min_tokens"):
+            if getattr(sampling, name) is not None:
+                raise UsageError(
+                    f"{recipe.preset} decodes with {name}, and the endpoint {profile.name!r} cannot",
+                    "Local models can: --model local:PATH-OR-NAME.",
+                )
 
 
 def _keeps_endpoint(recipe: Recipe, model: str | None) -> bool:

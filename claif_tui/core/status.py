@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from claif_tui.core.models import NANO, Counts, Run
+from claif_tui.core.planning import standing
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems.registry import system_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """``planned`` pairs end ``answered`` or ``failed`` (by reason); the rest is open. Money in nano-dollars.
 
-    ``limit``: how many seeds the plan covers, None for all.
+    ``limit``: how many seeds (and imported triplets) the plan covers, None for all.
     """
 
     planned: int
@@ -56,21 +56,20 @@ def status(store: Store, recipe: Recipe) -> Status:
     """Return the project's status under ``recipe``.
 
     The plan is that of the last generation run: a run over the first 200 seeds plans for 200. Before any run
-    it covers all training seeds. A retry changes no plan.
+    it covers all training seeds, and the imported triplets where the system scores them. A retry changes no plan.
     """
     scope = requests_id(recipe)
     last = store.runs.last("generate", "retry")
     planning = store.runs.last("generate")
     wished = None if planning is None else planning.args.get("limit")
     limit = wished if isinstance(wished, int) else None
-    unique, occurrences, last_seed = store.seeds.planned("train", limit)
-    items = store.items.counts(scope, last_seed)
+    found = standing(store, recipe, limit=limit)
     money = store.ledger.get(scope)
     return Status(
-        planned=system_of(recipe).planned(recipe, unique, occurrences),
+        planned=found.planned,
         limit=limit,
-        answered=items.answered,
-        failed=items.failed,
+        answered=found.answered,
+        failed=found.failed,
         pairs=store.pairs.counts(),
         spent_nano=money.spent_nano,
         reserved_nano=money.reserved_nano,

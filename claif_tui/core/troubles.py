@@ -6,17 +6,21 @@ Nothing is asked here; ``retry`` does that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from claif_tui.core.addressing import call_key
-from claif_tui.core.systems import base, claif
+from claif_tui.core.systems import base
 from claif_tui.core.systems.registry import system_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from claif_tui.core.models import Call, Seed
     from claif_tui.core.recipes import Recipe
     from claif_tui.core.store.items import Item
     from claif_tui.core.store.store import Store
+
+T = TypeVar("T")
 
 ATTEMPTS = 20
 OCCURRENCES = 10
@@ -25,53 +29,91 @@ OCCURRENCES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One failed planned pair: its seed, what it was asked (the masked sentence, or the pair), and why it failed."""
+    """One failed item: its anchor, what it was asked (the masked sentence, or what is scored), and why it failed.
+
+    ``seed`` is None for an imported triplet. ``title`` tells the items of a seed apart, in short words.
+    """
 
     item: Item
-    seed: Seed
+    seed: Seed | None
+    anchor: str
     stage: str
+    title: str
     asked: str
+    hard_negative: str | None = None
 
     @property
     def reason(self) -> str:
         """The failure class."""
         return self.item.reason or "unknown"
 
-    @property
-    def rate(self) -> float:
-        """The mask rate, 0..1."""
-        return self.item.rate / 1000
-
 
 def trouble(store: Store, recipe: Recipe, item: Item) -> Trouble | None:
     """Return a failed item with its texts; None if its seed or pair is gone."""
     seed = store.seeds.get(item.seed_id)
-    if seed is None:
-        return None
+    planned = None if seed is None else _planned(recipe, seed, item)
+    title = planned.title if planned is not None else "triplet" if seed is None else ""
     if item.pair_id is not None:
         pair = store.pairs.get(item.pair_id)
-        return None if pair is None else Trouble(item=item, seed=seed, stage="score", asked=pair.generated)
-    planned = _planned(recipe, seed, item)
-    return Trouble(item=item, seed=seed, stage="generate", asked=planned.subject if planned else seed.text)
+        if pair is None:
+            return None
+        # What was generated is what the run scored; of an imported triplet it is what stands now.
+        made = seed is not None
+        return Trouble(
+            item=item,
+            seed=seed,
+            anchor=pair.text_a,
+            stage="score",
+            title=title,
+            asked=pair.generated if made else pair.text_b,
+            hard_negative=pair.generated_negative if made else pair.hard_negative,
+        )
+    if seed is None:
+        return None
+    asked = planned.subject if planned else seed.text
+    return Trouble(item=item, seed=seed, anchor=seed.text, stage="generate", title=title, asked=asked)
 
 
 def call_of(store: Store, recipe: Recipe, found: Trouble) -> Call | None:
-    """Return the latest call of a failed item, its raw answer included; None where it cannot be told."""
-    item, seed = found.item, found.seed
+    """Return the latest call of a failed item, its raw answer included; None where it cannot be told.
+
+    Of two that belong together it is the one that failed.
+    """
+    system, item = system_of(recipe), found.item
     if found.stage == "score":
-        identity = claif.score_ask(recipe, seed.text, found.asked).identity
-    else:
-        planned = _planned(recipe, seed, item)
-        if planned is None:
-            return None
-        identity = planned.asks[0].identity
-    for occurrence in range(OCCURRENCES if found.stage == "generate" else 1):
-        keys = [call_key(identity, occurrence, attempt) for attempt in range(ATTEMPTS)]
+        read_score = system.read_score(recipe)
+        asks = system.score_asks(recipe, found.anchor, found.asked, found.hard_negative)
+        return _culprit([(_latest(store, ask, None), read_score) for ask in asks])
+    planned = None if found.seed is None else _planned(recipe, found.seed, item)
+    if planned is None:
+        return None
+    return _culprit(
+        [
+            (_latest(store, ask, item.seed_id), system.read(recipe, planned, part))
+            for part, ask in enumerate(planned.asks)
+        ]
+    )
+
+
+def _latest(store: Store, ask: base.Ask, seed_id: int | None) -> Call | None:
+    """Return the last call of a question: of any occurrence that was asked for the seed, or the first for None."""
+    for occurrence in range(OCCURRENCES if seed_id is not None else 1):
+        keys = [call_key(ask.identity, occurrence, attempt) for attempt in range(ATTEMPTS)]
         known = store.calls.known(keys)
         ours = [known[key] for key in keys if key in known]
-        if ours and (found.stage == "score" or ours[-1].seed_id == item.seed_id):
+        if ours and (seed_id is None or ours[-1].seed_id == seed_id):
             return ours[-1]
     return None
+
+
+def _culprit(calls: Sequence[tuple[Call | None, base.Reader[T]]]) -> Call | None:
+    """Return the first call that failed or whose answer its reader cannot use, else any."""
+    there = [(call, read) for call, read in calls if call is not None]
+    for call, read in there:
+        raw = base.RawAnswer(text=call.raw or "", finish_reason=call.finish_reason)
+        if call.state != "answered" or read(raw).reason is not None:
+            return call
+    return there[0][0] if there else None
 
 
 def _planned(recipe: Recipe, seed: Seed, item: Item) -> base.PlanItem | None:

@@ -7,36 +7,50 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from claif_tui.core.answers import CleanAnswer
-from claif_tui.core.asking import Asker, Reply, Subject
+from claif_tui.core.asking import Asker, Reply, Subject, together
 from claif_tui.core.desk import Desk
-from claif_tui.core.models import RunState, Seed
+from claif_tui.core.models import Pair, RunState, Seed
+from claif_tui.core.planning import rank, triplet_place
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
-from claif_tui.core.scores import ParsedScore
+from claif_tui.core.run import Texts, about, side
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import base, claif
-from claif_tui.core.systems.readers import read_score
+from claif_tui.core.systems import base
 from claif_tui.core.systems.registry import system_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What came of one seed at one rate. ``failure`` says why there is no answer or no score."""
+    """What came of one planned item, or of one imported triplet. ``failure`` says why there is no answer or score.
 
-    seed: Seed
-    rate: float
+    ``place`` and ``title`` tell the items of one anchor apart; ``seed`` is None for a triplet. A score that no model
+    gave is the item's label. ``negative`` and ``negative_score`` are of a triplet's hard negative.
+    """
+
+    place: tuple[int, int, int]
+    seed: Seed | None
+    anchor: str
+    title: str
+    rate: float | None
     masked: str
-    answer: CleanAnswer | None
-    score: float | None
-    reason: str
-    failure: str
+    answer: CleanAnswer | None = None
+    negative: CleanAnswer | None = None
+    score: float | None = None
+    negative_score: float | None = None
+    reason: str = ""
+    failure: str = ""
 
 
-async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[Seed]) -> AsyncIterator[Trial]:
-    """Ask everything the recipe would ask about ``seeds``; yield each outcome as it lands, in any order.
+async def try_recipe(
+    store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[Seed], triplets: Sequence[Pair] = ()
+) -> AsyncIterator[Trial]:
+    """Ask everything the recipe would ask about ``seeds`` and ``triplets``; yield each outcome as it lands.
 
     Raises ``ClaifError`` if the endpoint cannot be used. Closing the iterator ends the run.
     """
@@ -57,13 +71,12 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
         await desk.open()
         asker = Asker(store, recipe, desk, run_id, lambda _: None)
         counter = OccurrenceCounter()
-        items = list(system_of(recipe).plan(recipe, seeds))
-        ranks = counter.ranks([item.asks[0].identity for item in items])
+        reads = system_of(recipe).reads
+        ranked = rank(recipe, list(seeds) if "seeds" in reads else [], counter)
         counter.close()
-        tasks = [
-            asyncio.create_task(_try(recipe, asker, item, rank))
-            for item, rank in zip(items, ranks, strict=True)
-        ]
+        tasks = [asyncio.create_task(_try(recipe, asker, item, ranks)) for item, ranks in ranked]
+        if "triplets" in reads:
+            tasks += [asyncio.create_task(_try_triplet(recipe, asker, pair)) for pair in triplets]
         for done in asyncio.as_completed(tasks):
             yield await done
         state = "finished"
@@ -75,37 +88,86 @@ async def try_recipe(store: Store, recipe: Recipe, desk: Desk, seeds: Sequence[S
         await asyncio.to_thread(store.runs.set_state, run_id, state)
 
 
-async def _try(recipe: Recipe, asker: Asker, item: base.PlanItem, rank: int) -> Trial:
-    text, seed_id = item.seed.text, item.seed.id
-    reply = await asker.ask(
-        item.asks[0],
-        Subject(seed_id=seed_id, rate=item.rate or 0.0, text=item.subject),
-        system_of(recipe).read(recipe, item, 0),
-        occurrence=rank,
-    )
-    answer = reply.value
-    if answer is None or answer.answer_class != "ok":
-        return _trial(item, answer, None, _why(reply))
-    scored = await asker.ask(
-        claif.score_ask(recipe, text, answer.text),
-        Subject(seed_id=seed_id, rate=item.rate or 0.0, text=f"{text} ⟷ {answer.text}"),
-        read_score(recipe),
-        reasks=recipe.reasks,
-    )
-    return _trial(item, answer, scored.value, _why(scored))
+def trials_of(recipe: Recipe, seeds: Sequence[Seed], triplets: Sequence[Pair] = ()) -> int:
+    """Return how many trials ``try_recipe`` yields."""
+    reads = system_of(recipe).reads
+    items = sum(1 for _ in system_of(recipe).plan(recipe, seeds)) if "seeds" in reads else 0
+    return items + (len(triplets) if "triplets" in reads else 0)
 
 
-def _trial(item: base.PlanItem, answer: CleanAnswer | None, score: ParsedScore | None, failure: str) -> Trial:
-    return Trial(
-        seed=item.seed,
-        rate=item.rate or 0.0,
+async def _try(recipe: Recipe, asker: Asker, item: base.PlanItem, ranks: tuple[int, ...]) -> Trial:
+    system, seed = system_of(recipe), item.seed
+    subject = Subject(seed_id=seed.id, text=item.subject, title=item.title, rate=item.rate)
+    replies = await together(
+        [
+            asker.ask(ask, subject, system.read(recipe, item, part), occurrence=place)
+            for part, (ask, place) in enumerate(zip(item.asks, ranks, strict=True))
+        ]
+    )
+    answers = [reply.value for reply in replies]
+    trial = Trial(
+        place=item.place,
+        seed=seed,
+        anchor=seed.text,
+        title=item.title,
+        rate=item.rate,
         masked=item.subject,
-        answer=answer,
-        score=score.value if score is not None else None,
-        reason=score.reason if score is not None else "",
+        answer=answers[0],
+        negative=answers[1] if len(answers) > 1 else None,
+        failure=_why(replies),
+    )
+    good = [answer.text for answer in answers if answer is not None and answer.answer_class == "ok"]
+    if len(good) < len(answers):
+        return trial
+    texts = (seed.text, good[0], good[1] if len(good) > 1 else None)
+    return await _try_scores(recipe, asker, trial, subject, texts, item)
+
+
+async def _try_triplet(recipe: Recipe, asker: Asker, pair: Pair) -> Trial:
+    subject, texts = about(pair)
+    trial = Trial(
+        place=triplet_place(pair.id),
+        seed=None,
+        anchor=pair.text_a,
+        title="triplet",
+        rate=None,
+        masked=pair.text_a,
+        answer=CleanAnswer(text=pair.text_b, answer_class=pair.answer_class),
+        negative=CleanAnswer(text=pair.hard_negative or "", answer_class=pair.answer_class),
+    )
+    return await _try_scores(recipe, asker, trial, subject, texts, None)
+
+
+async def _try_scores(
+    recipe: Recipe, asker: Asker, trial: Trial, subject: Subject, texts: Texts, item: base.PlanItem | None
+) -> Trial:
+    system = system_of(recipe)
+    label = None if item is None else item.label
+    asks = system.score_asks(recipe, *texts)
+    if not asks:
+        return replace(trial, score=label)
+    read = system.read_score(recipe)
+    replies = await together([asker.ask(ask, subject, read, reasks=recipe.reasks) for ask in asks])
+    values = [None if reply.value is None else reply.value.value for reply in replies]
+    reason = "" if replies[0].value is None else replies[0].value.reason
+    score, failure = values[0], _why(replies)
+    if item is not None and label is not None and score is not None:
+        fits = system.verdict(recipe, item, score) == "ok"
+        reason = reason if fits else f"off label: the check says {score:.2f} of label {label:g}"
+        score = label
+    return replace(
+        trial,
+        score=score,
+        negative_score=values[1] if len(values) > 1 else None,
+        reason=reason,
         failure=failure,
     )
 
 
-def _why(reply: Reply[CleanAnswer] | Reply[ParsedScore]) -> str:
-    return "" if reply.reason is None else f"{reply.reason}: {reply.detail}".rstrip(": ")
+def _why(replies: Sequence[Reply[T]]) -> str:
+    """Say what failed, of every side."""
+    return "; ".join(
+        f"{side(part, len(replies))}{reply.reason}: {reply.detail}".rstrip(": ")
+        for part, reply in enumerate(replies)
+        if reply.reason is not None
+    )

@@ -15,21 +15,34 @@ from claif_tui.cli.shared import (
     yes_option,
 )
 from claif_tui.core.errors import UsageError
+from claif_tui.core.recipe_presets import PRESET_NAMES, PRESETS, SYSTEM_NAMES
 
 if TYPE_CHECKING:
     from claif_tui.core.estimate import Plan
     from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
 
+_PRESETS = "; ".join(
+    f"{system}: {', '.join(name for name in PRESET_NAMES if PRESETS[name]['system'] == system)}"
+    for system in SYSTEM_NAMES
+)
+
 
 @click.command("generate")
-@click.option("--system", type=click.Choice(["claif"]), help="Method that makes the pairs.")
+@click.option("--system", type=click.Choice(SYSTEM_NAMES), help="Method that makes the pairs or triplets.")
 @click.option(
-    "--preset", type=click.Choice(["claif", "official-code", "paper-literal"]), help="Settings to start from."
+    "--preset",
+    type=click.Choice(PRESET_NAMES),
+    help=f"Settings to start from; a preset fixes its system ({_PRESETS}).",
 )
 @endpoint_options
 @click.option("--rates", metavar="0.0,0.1,…", help="Shares of words to mask; one pair per seed for each.")
-@click.option("--limit", type=click.IntRange(1), metavar="N-SEEDS", help="Only the first N seeds.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N-SEEDS",
+    help="Only the first N seeds, and N imported triplets.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed of masks, sampling and zero pairs.")
 @click.option(
     "--without", multiple=True, metavar="PARAM", help="Don't send this parameter to the model; remembered."
@@ -43,10 +56,11 @@ if TYPE_CHECKING:
 @json_option
 @project_option
 def command(**flags: Any) -> int:
-    """Generate and score pairs for every seed, as the recipe says.
+    """Generate and score pairs or triplets for every seed, as the recipe says.
 
-    What is answered is never asked again: after a stop, a crash or a kill the same command goes on where it was. What
-    the options change is written to recipe.toml.
+    Systems that read imported triplets (clhaif, claif-scaled, multicsr) score those too. What is answered is never
+    asked again: after a stop, a crash or a kill the same command goes on where it was. What the options change is
+    written to recipe.toml.
     """
     fields: dict[str, object] = {
         name: flags[flag]
@@ -68,11 +82,10 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     from claif_tui.cli import running
     from claif_tui.core.pipeline import Generation
     from claif_tui.core.planning import RunOptions
-    from claif_tui.core.session import open_desk, plan_of
+    from claif_tui.core.session import open_desk, plan_of, require_run
 
     ready = running.prepared(store, flags, fields)
-    if store.seeds.count("train") == 0:
-        raise UsageError("the project has no training seeds", "Import some: claif-tui import FILE")
+    require_run(store, ready.recipe, ready.profile)
     plan = plan_of(store, ready, flags["limit"])
     lines = running.describe(ready, plan)
     if flags["dry_run"]:
@@ -100,12 +113,13 @@ def _show_plan(store: Store, ready: Ready, plan: Plan, lines: list[str], as_json
     output.document(
         {
             **found.to_dict(),
-            "planned": plan.generate.calls,
+            "planned": plan.planned,
             "plan": {
                 "recipe": recipe_id(ready.recipe),
                 "model": ready.recipe.model,
                 "endpoint": ready.profile.name,
                 "seeds": plan.seeds,
+                "triplets": plan.triplets,
                 "calls": plan.calls,
                 "tokens": list(plan.tokens),
                 "usd": None if plan.usd is None else list(plan.usd),

@@ -17,15 +17,14 @@ from claif_tui.cli.shared import (
     project_option,
     yes_option,
 )
-from claif_tui.core.errors import RecipeError, UsageError
+from claif_tui.core.errors import InputError, RecipeError, UsageError
+from claif_tui.core.recipe_presets import PRESET_NAMES
 
 if TYPE_CHECKING:
     from claif_tui.core.recipes import Recipe
     from claif_tui.core.session import Ready
     from claif_tui.core.store.store import Store
     from claif_tui.core.trying import Trial
-
-PRESETS = click.Choice(["claif", "official-code", "paper-literal"])
 
 
 @click.group("recipe")
@@ -34,7 +33,9 @@ def command() -> None:
 
 
 @command.command("show")
-@click.option("--preset", type=PRESETS, help="Show a preset instead of the project's recipe.")
+@click.option(
+    "--preset", type=click.Choice(PRESET_NAMES), help="Show a preset instead of the project's recipe."
+)
 @click.option("--version", "version", metavar="ID", help="Show a stored version of the recipe.")
 @click.option("--toml", is_flag=True, help="Print it as recipe.toml, with every field explained.")
 @json_option
@@ -43,16 +44,18 @@ def show(preset: str | None, version: str | None, toml: bool, as_json: bool, pro
     """Show every field of the recipe and its version."""
     from claif_tui.core.recipe_fields import format_value
     from claif_tui.core.recipe_file import dump
+    from claif_tui.core.recipe_presets import ABOUT
     from claif_tui.core.recipes import preset_recipe, recipe_id, to_values
 
     recipe = preset_recipe(preset) if preset else _version(project, version) if version else _recipe(project)
     values = to_values(recipe)
     if as_json:
-        output.document({"id": recipe_id(recipe), "fields": values})
+        output.document({"id": recipe_id(recipe), "about": ABOUT[recipe.preset], "fields": values})
     elif toml:
         output.raw(dump(recipe))
     else:
         output.line(f"recipe {recipe_id(recipe)}")
+        output.line(f"preset {recipe.preset}: {ABOUT[recipe.preset]}")
         output.table([(name, format_value(value)) for name, value in values.items()])
 
 
@@ -61,7 +64,10 @@ def show(preset: str | None, version: str | None, toml: bool, as_json: bool, pro
 @json_option
 @project_option
 def set_(assignments: tuple[str, ...], as_json: bool, project: Path | None) -> None:
-    """Change fields: recipe set rates=0.0,0.5 seed=7. Setting preset sets all that the preset fixes."""
+    """Change fields: recipe set rates=0.0,0.5 seed=7. Setting preset sets all that the preset fixes.
+
+    A text field may come from a file: syncse.material=@FILE. Write @@ for a text that begins with @.
+    """
     from claif_tui.core.recipe_fields import format_value
     from claif_tui.core.recipes import changes, get_field, recipe_id, set_field
     from claif_tui.core.session import save_recipe
@@ -69,7 +75,7 @@ def set_(assignments: tuple[str, ...], as_json: bool, project: Path | None) -> N
     old = _recipe(project)
     new = old
     for field, text in _pairs(assignments):
-        new = set_field(new, field, text)
+        new = set_field(new, field, _text(field, text, new.api))
     changed = changes(old, new)
     save_recipe(project_folder(project), new)
     if as_json:
@@ -144,13 +150,12 @@ def diff(other: str | None, as_json: bool, project: Path | None) -> None:
 def try_(**flags: Any) -> int:
     """Ask the recipe's questions about a few seeds and show the answers. No pairs are made; answers are kept."""
     from claif_tui.cli import running
-    from claif_tui.core.session import plan_of
+    from claif_tui.core.session import plan_of, require_run
 
     with open_project(flags["project"]) as store:
         ready = running.prepared(store, flags)
-        count = min(flags["seeds"], store.seeds.count("train"))
-        if not count:
-            raise UsageError("the project has no training seeds", "Import some: claif-tui import FILE")
+        require_run(store, ready.recipe, ready.profile)
+        count = flags["seeds"]
         running.agree(ready.costs, running.describe(ready, plan_of(store, ready, count)), flags["yes"])
         trials = asyncio.run(_try(store, ready, count))
     failed = sum(bool(trial.failure) for trial in trials)
@@ -162,28 +167,33 @@ def try_(**flags: Any) -> int:
 
 
 async def _try(store: Store, ready: Ready, count: int) -> list[Trial]:
+    from claif_tui.core.planning import seeds_of
     from claif_tui.core.session import open_desk
-    from claif_tui.core.trying import try_recipe
+    from claif_tui.core.trying import trials_of, try_recipe
 
-    seeds = list(store.seeds.iter(limit=count))
+    seeds = list(seeds_of(store, ready.recipe, limit=count))
+    triplets = store.pairs.many(store.triplets.first(count))
     desk = open_desk(store, ready, streaming=False)
     found: list[Trial] = []
-    total = count * len(ready.recipe.rates)
+    total = trials_of(ready.recipe, seeds, triplets)
     with diagnostics.Bar("try") as bar:
-        async for trial in try_recipe(store, ready.recipe, desk, seeds):
+        async for trial in try_recipe(store, ready.recipe, desk, seeds, triplets):
             found.append(trial)
             bar.update(len(found), total)
-    return sorted(found, key=lambda trial: (trial.seed.id, trial.rate))
+    return sorted(found, key=lambda trial: (trial.seed is None, trial.place))
 
 
 def _trial_document(trial: Trial) -> dict[str, object]:
     return {
-        "seed": trial.seed.text,
+        "seed": trial.anchor,
+        "title": trial.title,
         "rate": trial.rate,
         "masked": trial.masked,
         "answer": None if trial.answer is None else trial.answer.text,
         "class": None if trial.answer is None else trial.answer.answer_class,
+        "hard_negative": None if trial.negative is None else trial.negative.text,
         "score": trial.score,
+        "negative_score": trial.negative_score,
         "reason": trial.reason,
         "failure": trial.failure or None,
     }
@@ -191,13 +201,19 @@ def _trial_document(trial: Trial) -> dict[str, object]:
 
 def _show_trials(trials: list[Trial]) -> None:
     last = None
+    width = max((len(trial.title) for trial in trials), default=0)
     for trial in trials:
-        if trial.seed.id != last:
-            output.line(f"seed {trial.seed.id}: {trial.seed.text}")
-            last = trial.seed.id
-        answer = trial.answer.text if trial.answer is not None else ""
-        score = "  -  " if trial.score is None else f"{trial.score:.2f} "
-        output.line(f"  {trial.rate:.1f}  {score} {answer}{'  ! ' + trial.failure if trial.failure else ''}")
+        anchor = trial.place[0] or trial.place
+        if anchor != last:
+            last = anchor
+            output.line(f"{f'seed {trial.seed.id}' if trial.seed else 'triplet'}: {trial.anchor}")
+        parts = [(trial.title, trial.score, trial.answer.text if trial.answer is not None else "")]
+        if trial.negative is not None:
+            parts.append(("", trial.negative_score, trial.negative.text))
+        for title, value, text in parts:
+            score = "  -  " if value is None else f"{value:.2f} "
+            failure = f"  ! {trial.failure}" if trial.failure and title else ""
+            output.line(f"  {title:<{width}}  {score} {text}{failure}")
 
 
 def _recipe(project: Path | None) -> Recipe:
@@ -220,6 +236,24 @@ def _version(project: Path | None, version: str) -> Recipe:
         known = ", ".join(identity for identity, _, _ in versions) or "none: a run stores one"
         raise RecipeError(f"there is no preset and no stored version {version!r}", f"Stored versions: {known}.")
     return from_json(text)
+
+
+def _text(name: str, value: str, api: str) -> str:
+    """Return the value of a text field, out of the file that @FILE names; other fields' values as they are."""
+    from claif_tui.core.recipes import find_field
+
+    if not value.startswith("@") or find_field(name, api).kind not in ("text", "material"):
+        return value
+    if value.startswith("@@"):
+        return value[1:]
+    path = Path(value[1:]).expanduser()
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(
+            f"{name}: cannot read {path}: {why}", "Name a text file after @, or write @@ for a text with an @."
+        ) from error
 
 
 def _pairs(assignments: tuple[str, ...]) -> list[tuple[str, str]]:

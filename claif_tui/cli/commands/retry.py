@@ -23,11 +23,11 @@ from claif_tui.core.errors import InputError
 @json_option
 @project_option
 def command(**flags: Any) -> int:
-    """Ask again for planned pairs that failed. What is open or answered is left alone."""
+    """Ask again for planned pairs and triplets that failed. What is open or answered is left alone."""
     from claif_tui.cli import running
     from claif_tui.core.pipeline import Generation
     from claif_tui.core.planning import RunOptions
-    from claif_tui.core.session import open_desk
+    from claif_tui.core.session import open_desk, require_decoding
     from claif_tui.core.status import status
 
     with open_project(flags["project"]) as store:
@@ -44,6 +44,7 @@ def command(**flags: Any) -> int:
             if flags["as_json"]:
                 output.document(found.to_dict())
             return 0
+        require_decoding(ready.recipe, ready.profile)
         lines = [f"{sum(chosen.values()):,} failed pairs are asked again, at {ready.recipe.model}"]
         running.agree(ready.costs, lines, flags["yes"])
         running.save_changes(store, ready)

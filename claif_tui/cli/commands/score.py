@@ -16,6 +16,8 @@ MISSING = "kind != human and (score = none and (class = ok or edited = yes) or s
 """What needs a score: none yet, one for another text, or a reviewer's wish. Human labels are not a model's to give,
 and no money goes into a pair that every export drops (an identical one, a mask left) unless a person mended it.
 """
+MISSING_NEGATIVE = "kind != human and class = ok and triplet = yes and negative = none"
+"""What needs one too where the hard negative of a triplet is scored."""
 
 
 @click.command("score")
@@ -34,13 +36,15 @@ def command(**flags: Any) -> int:
     With --rescore all pairs, or those of --filter. Scores given before are kept in each pair's history.
     """
     from claif_tui.cli import running
-    from claif_tui.core.scoring import Scoring
+    from claif_tui.core.planning import scores_asked
+    from claif_tui.core.scoring import Scoring, require_scores
     from claif_tui.core.session import open_desk
     from claif_tui.core.status import status
 
     with open_project(flags["project"]) as store:
         ready = running.prepared(store, flags)
-        ids = _chosen(store, flags["expression"], flags["rescore"])
+        require_scores(ready.recipe)
+        ids = _chosen(store, flags["expression"], flags["rescore"], scores_asked(ready.recipe) == 2)
         if not ids:
             diagnostics.note("Every pair that this names has its score.")
             if flags["as_json"]:
@@ -59,9 +63,10 @@ def command(**flags: Any) -> int:
         return running.show_status(store, ended, flags["as_json"], extra)
 
 
-def _chosen(store: Store, expression: str, rescore: bool) -> Any:
+def _chosen(store: Store, expression: str, rescore: bool, both: bool) -> Any:
     from claif_tui.core.models import PairQuery
 
     parts = [f"({expression})"] if expression else []
-    parts += ["kind != human"] if rescore else [f"({MISSING})"]
+    missing = f"({MISSING} or {MISSING_NEGATIVE})" if both else f"({MISSING})"
+    parts += ["kind != human"] if rescore else [missing]
     return store.pairs.ids(PairQuery(filter=" and ".join(parts), sort="oldest"))

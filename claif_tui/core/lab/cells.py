@@ -16,11 +16,14 @@ from claif_tui.core.lab.file import MAX_CELLS, LabError
 from claif_tui.core.lab.models import RECIPE_PROMPT, Cell, CustomPrompt, GoldRow, Lab, LabSpec, Station
 from claif_tui.core.masking import rate_text
 from claif_tui.core.models import PairQuery, Seed
+from claif_tui.core.planning import scores_asked
 from claif_tui.core.prompts import SCORE_PROMPTS
+from claif_tui.core.recipe_schema import BY_NAME, applies
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, set_field, to_json
 from claif_tui.core.session import NO_CAP, Ready, Wanted, load_recipe, prepare, save_recipe
 from claif_tui.core.settings import Settings
 from claif_tui.core.store.store import Store
+from claif_tui.core.systems.registry import system_of
 
 GOLD = "gold != none and status != rejected and edited = no"
 """Pairs with a human label that still belongs to their texts."""
@@ -36,6 +39,7 @@ def set_up(
     """
     wanted = wanted or Wanted()
     base = recipe if recipe is not None else load_recipe(store.folder)
+    _fits(spec, base)
     gold, seeds, available = _rows(store, spec)
     budget = _budget(settings, spec, wanted)
     models = (wanted.endpoint.model,) if wanted.endpoint.model else spec.models or (None,)
@@ -78,6 +82,32 @@ def find(lab: Lab, name: str) -> Cell:
             return cell
     names = ", ".join(cell.name for cell in lab.cells)
     raise LabError(f"there is no cell {name!r}", f"Cells of this lab: {names}")
+
+
+def _fits(spec: LabSpec, recipe: Recipe) -> None:
+    """Refuse what the recipe's system has no part of."""
+    system = system_of(recipe)
+    if spec.kind == "score":
+        if not scores_asked(recipe) or not applies(BY_NAME["score.prompt"], recipe.system):
+            raise LabError(
+                f"a scoring lab compares scoring prompts, and {recipe.preset} has no choice of them",
+                "Start from a recipe that does: claif-tui recipe set preset=claif",
+            )
+        return
+    if system.makes != "pairs" or "seeds" not in system.reads:
+        raise LabError(
+            f"a generation lab compares generated pairs, and {system.name} makes none",
+            "Start from a recipe that does: claif-tui recipe set preset=claif, or preset=dino-api",
+        )
+    if not _masks(recipe) and (spec.rates or any(prompt.text is None for prompt in spec.custom)):
+        raise LabError(
+            f"{system.name} masks nothing: mask rates, fill and paraphrase prompts mean nothing to it",
+            "Take rates and custom prompts out of the lab, or start from claif.",
+        )
+
+
+def _masks(recipe: Recipe) -> bool:
+    return applies(BY_NAME["masks.rates"], recipe.system)
 
 
 def _ready(
@@ -123,10 +153,12 @@ def _station(ready: Ready, spec: LabSpec, several: bool) -> Station:
                     **_prompt_fields(prompt, custom.get(prompt), recipe),
                 }
                 parts = [prompt] if len(spec.prompts) > 1 or spec.kind == "score" else []
-                if spec.kind == "generate":
+                if spec.kind == "generate" and _masks(recipe):
                     changes["masks.rates"] = rates
                     if len(spec.rates) > 1 or not parts:
                         parts.append("+".join(rate_text(rate) for rate in rates))
+                elif spec.kind == "generate" and not parts:
+                    parts.append(recipe.preset)
                 if several:
                     parts.append(recipe.model)
                 if len(spec.temperatures) > 1:
@@ -191,7 +223,9 @@ def _rows(store: Store, spec: LabSpec) -> tuple[tuple[GoldRow, ...], tuple[Seed,
                 "Import some, e.g. STS-B dev: claif-tui import --as gold sts-dev.csv",
             )
         return tuple(rows), (), available
-    seeds = heapq.nsmallest(spec.rows, store.seeds.iter(), key=lambda seed: _draw(spec.seed, seed.text))
+    seeds = heapq.nsmallest(
+        spec.rows, store.seeds.iter(written=False), key=lambda seed: _draw(spec.seed, seed.text)
+    )
     if len(seeds) < 2:
         raise LabError(
             f"the project has {len(seeds)} training sentences; a lab needs two or more",

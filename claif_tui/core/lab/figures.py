@@ -28,6 +28,7 @@ from claif_tui.core.models import Pair, Status
 from claif_tui.core.postprocess import options_of, postprocess
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.scores import ParsedScore
+from claif_tui.core.systems.registry import system_of
 from claif_tui.core.text import squash
 from engine.stats import mean, percentile_interval, resampled_spearman, spearman, wilson
 
@@ -178,11 +179,16 @@ def _pair(recipe: Recipe, place: int, one: Made) -> Pair:
     answer = one.answer.value
     assert answer is not None
     score = None if one.score is None or one.score.value is None else one.score.value.value
+    system, answer_class = system_of(recipe), answer.answer_class
+    if one.plan.label is not None:
+        # A fixed label is the score; where it was checked, the check says whether the pair stays.
+        answer_class = answer_class if score is None else system.verdict(recipe, one.plan, score)
+        score = one.plan.label if score is not None or one.score is None else None
     return Pair(
-        id=place, kind="llm", system=recipe.system, seed_id=one.seed.id, source_id=None, run_id=None,
+        id=place, kind="llm", system=system.stored_as, seed_id=one.seed.id, source_id=None, run_id=None,
         recipe_id=None, text_a=one.seed.text, text_b=answer.text, generated=answer.text, hard_negative=None,
         generated_negative=None, rate=one.rate, occurrence=one.occurrence, masked=one.masked, merged=False,
-        answer_class=answer.answer_class, model=one.answer.model, score=score, score_raw=None, score_scale=None,
+        answer_class=answer_class, model=one.answer.model, score=score, score_raw=None, score_scale=None,
         reason=None, gold=None, negative_score=None, encoder=None, stale=False, flags=(), status="pending",
         author=None, split=one.seed.split, generate_key=one.answer.keys[-1], negative_key=None, score_key=None,
         created="",
@@ -218,7 +224,7 @@ def make_result(
     *,
     of: int,
     known_seeds: frozenset[str],
-    decided: dict[tuple[str, int, float], Status],
+    decided: dict[tuple[str, int, float | None], Status],
     priced: bool,
 ) -> CellResult:
     """Return the figures of a generation cell. ``of``: kept sentences that diversity is measured on, equal in all

@@ -10,6 +10,7 @@ from claif_tui.core.models import Seed
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.session import Ready
+from claif_tui.core.systems.base import PlanItem
 from engine.stats import Interval
 
 T_co = TypeVar("T_co", covariant=True)
@@ -131,14 +132,19 @@ class Asked(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What came of one seed at one rate: the generated sentence and, where one is due, its score."""
+    """What came of one planned pair: the generated sentence and, where one is due, its score."""
 
     seed: Seed
-    rate: float
+    plan: PlanItem
     masked: str
     occurrence: int
     answer: Asked[CleanAnswer]
     score: Asked[ParsedScore] | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """The mask rate, 0..1, of systems that mask."""
+        return self.plan.rate
 
     @property
     def open(self) -> bool:

@@ -14,12 +14,12 @@ from claif_tui.core.addressing import call_key
 from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.lab.models import Asked, Cell, GoldRow, Made
 from claif_tui.core.models import Seed
+from claif_tui.core.planning import rank, scores_asked
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.store.items import OccurrenceCounter
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import base, claif
+from claif_tui.core.systems import base
 from claif_tui.core.systems.base import RawAnswer, Reading
-from claif_tui.core.systems.readers import read_score
 from claif_tui.core.systems.registry import system_of
 
 T = TypeVar("T")
@@ -37,16 +37,16 @@ class Question(Generic[T]):
 
 def score_question(cell: Cell, text_a: str, text_b: str) -> Question[ParsedScore]:
     """Return the question for a pair's score in a cell."""
-    recipe = cell.recipe
-    return Question(ask=claif.score_ask(recipe, text_a, text_b), read=read_score(recipe), reasks=recipe.reasks)
+    recipe, system = cell.recipe, system_of(cell.recipe)
+    (ask,) = system.score_asks(recipe, text_a, text_b)
+    return Question(ask=ask, read=system.read_score(recipe), reasks=recipe.reasks)
 
 
 def made_questions(cell: Cell, seeds: Sequence[Seed]) -> list[tuple[base.PlanItem, Question[CleanAnswer]]]:
     """Return a generation cell's plan: what is asked for each seed at each rate, in plan order."""
     recipe = replace(cell.recipe, keep_duplicates=False)
-    items = list(system_of(recipe).plan(recipe, seeds))
     counter = OccurrenceCounter()
-    ranks = counter.ranks([item.asks[0].identity for item in items])
+    ranked = rank(recipe, list(seeds), counter)
     counter.close()
     return [
         (
@@ -54,10 +54,10 @@ def made_questions(cell: Cell, seeds: Sequence[Seed]) -> list[tuple[base.PlanIte
             Question(
                 ask=item.asks[0],
                 read=system_of(recipe).read(recipe, item, 0),
-                occurrence=rank,
+                occurrence=ranks[0],
             ),
         )
-        for item, rank in zip(items, ranks, strict=True)
+        for item, ranks in ranked
     ]
 
 
@@ -73,23 +73,23 @@ def made_pairs(store: Store, cell: Cell, seeds: Sequence[Seed]) -> list[Made]:
     made = [
         Made(
             seed=item.seed,
-            rate=item.rate or 0.0,
+            plan=item,
             masked=item.subject,
             occurrence=question.occurrence,
             answer=answer,
         )
         for (item, question), answer in zip(plan, answers, strict=True)
     ]
-    due = [place for place, one in enumerate(made) if is_due(one.answer.value)]
+    due = [place for place, one in enumerate(made) if is_due(cell, one.answer.value)]
     questions = [score_question(cell, made[place].seed.text, _text(made[place])) for place in due]
     for place, score in zip(due, look_up(store, questions), strict=True):
         made[place] = replace(made[place], score=score)
     return made
 
 
-def is_due(answer: CleanAnswer | None) -> bool:
-    """Whether a score is bought for an answer: not for what the funnel takes out anyway."""
-    return answer is not None and answer.answer_class == "ok"
+def is_due(cell: Cell, answer: CleanAnswer | None) -> bool:
+    """Whether a score is bought for an answer: not for what the funnel takes out anyway, nor where labels are fixed."""
+    return answer is not None and answer.answer_class == "ok" and scores_asked(cell.recipe) > 0
 
 
 def look_up(store: Store, questions: Sequence[Question[T]]) -> list[Asked[T]]:

@@ -34,7 +34,8 @@ from claif_tui.core.run import Run
 from claif_tui.core.scores import ParsedScore
 from claif_tui.core.session import open_desk
 from claif_tui.core.store.store import Store
-from claif_tui.core.systems import base, claif
+from claif_tui.core.systems import base
+from claif_tui.core.systems.registry import system_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +179,16 @@ class _Pass(Run[_Item]):
     async def _settle(self, item: _Item) -> None:
         if item.row is not None:
             row = item.row
-            subject = Subject(seed_id=0, rate=0.0, text=f"{row.text_a} ⟷ {row.text_b}", pair_id=row.pair_id)
+            subject = Subject(seed_id=0, text=f"{row.text_a} ⟷ {row.text_b}", pair_id=row.pair_id)
             await self._score(item.cell, subject, row.text_a, row.text_b)
             return
         plan, question = item.plan, item.question
         assert plan is not None and question is not None
-        subject = Subject(seed_id=plan.seed.id, rate=plan.rate or 0.0, text=plan.subject)
+        subject = Subject(seed_id=plan.seed.id, text=plan.subject, title=plan.title, rate=plan.rate)
         reply = await self._asking.ask(question.ask, subject, question.read, occurrence=question.occurrence)
         if reply.value is None:
             self._fail(subject, reply.key, "generate", reply.reason, reply.detail)
-        elif not is_due(reply.value):
+        elif not is_due(item.cell, reply.value):
             self._tally.answered += 1
         else:
             pair = f"{plan.seed.text} ⟷ {reply.value.text}"
@@ -245,17 +246,17 @@ def _samples(
     cell: Cell, left: Sequence[tuple[_Item, Asked[ParsedScore] | Made]]
 ) -> list[tuple[list[Request], int]]:
     """Return sample requests of what is open in a cell, each kind with how many calls it stands for."""
-    recipe = cell.recipe
+    recipe, system = cell.recipe, system_of(cell.recipe)
     to_make = [item.plan for item, one in left if item.plan and isinstance(one, Made) and one.answer.open]
     pairs = [(item.row.text_a, item.row.text_b) for item, _ in left if item.row is not None]
     # A generated sentence is about as long as its original.
     pairs += [(item.plan.seed.text, item.plan.seed.text) for item, _ in left if item.plan is not None]
     asks = [
         [plan.asks[0] for plan in to_make[:SAMPLE]],
-        [claif.score_ask(recipe, *pair) for pair in pairs[:SAMPLE]],
+        [ask for pair in pairs[:SAMPLE] for ask in system.score_asks(recipe, *pair)],
     ]
     made, scored = ([base.request(recipe, ask, "", 0) for ask in some] for some in asks)
-    return [(made, len(to_make)), (scored, len(pairs))]
+    return [(made, len(to_make)), (scored, len(pairs) if scored else 0)]
 
 
 def _items(store: Store, lab: Lab, cell: Cell) -> tuple[list[_Item], Sequence[Asked[ParsedScore] | Made]]:

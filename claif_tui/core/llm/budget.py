@@ -189,7 +189,11 @@ def estimate(sample: Iterable[Request], calls: int, price: Price | None) -> Esti
         low_out += low
         high_out += high
         worst += worst_case_nano(request, price)
-    if not count or not calls:
+    if not calls:
+        nothing = None if price is None else (0.0, 0.0)
+        worst_usd = None if price is None else 0.0
+        return Estimate(calls=0, tokens_in=(0, 0), tokens_out=(0, 0), usd=nothing, worst_usd=worst_usd)
+    if not count:
         return Estimate(calls=calls, tokens_in=(0, 0), tokens_out=(0, 0), usd=None, worst_usd=None)
 
     def scaled(total: int) -> int:
@@ -205,6 +209,22 @@ def estimate(sample: Iterable[Request], calls: int, price: Price | None) -> Esti
         tokens_out=tokens_out,
         usd=(usd[0], usd[1]),
         worst_usd=scaled(worst) / NANO,
+    )
+
+
+def add(one: Estimate, other: Estimate) -> Estimate:
+    """Return the estimate for both; dollars are unknown where those of one are."""
+    usd = worst = None
+    if one.usd is not None and other.usd is not None:
+        usd = (one.usd[0] + other.usd[0], one.usd[1] + other.usd[1])
+    if one.worst_usd is not None and other.worst_usd is not None:
+        worst = one.worst_usd + other.worst_usd
+    return Estimate(
+        calls=one.calls + other.calls,
+        tokens_in=(one.tokens_in[0] + other.tokens_in[0], one.tokens_in[1] + other.tokens_in[1]),
+        tokens_out=(one.tokens_out[0] + other.tokens_out[0], one.tokens_out[1] + other.tokens_out[1]),
+        usd=usd,
+        worst_usd=worst,
     )
 
 

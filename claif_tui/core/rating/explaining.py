@@ -152,7 +152,7 @@ class Explaining(Run[Item]):
 
     async def _settle(self, item: Item) -> None:
         subject = Subject(
-            seed_id=0, rate=item.rate or 0.0, text=f"{item.text_a} ⟷ {item.text_b}", pair_id=item.pair_id
+            seed_id=0, rate=item.rate, text=f"{item.text_a} ⟷ {item.text_b}", pair_id=item.pair_id
         )
         reply = await self._asking.ask(
             claif.explain_ask(self._recipe, item.text_a, item.text_b),

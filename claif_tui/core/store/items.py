@@ -1,4 +1,4 @@
-"""What became of each planned pair: the outcome of one seed at one mask rate. No requests, no texts.
+"""What became of each planned pair: the outcome of one place in a seed's plan. No requests, no texts.
 
 A planned pair without a row here is open. The rows make ``status`` cheap and let a rerun skip what is settled
 without building its requests again.
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
 ItemState = Literal["generated", "scored", "unscorable", "failed"]
-"""generated: the pair waits for its score; unscorable: kept, but a rule drops it, so no score is bought."""
+"""generated: the pair waits for its score; scored: it has all it needs, be that a score or not; unscorable: kept, but
+a rule drops it, so no score is bought.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One planned pair's outcome. ``rate`` is in thousandths."""
+    """One planned pair's outcome. ``rate`` is its slot, 0..1000: a mask rate or a label in thousandths.
+
+    Seed 0 is of imported triplets: ``copy`` and ``pair_id`` are the triplet's id.
+    """
 
     seed_id: int
     rate: int
@@ -61,11 +66,11 @@ class ItemsRepo:
         }
 
     def counts(self, scope: str, last_seed: int | None = None) -> ItemCounts:
-        """Count the settled items of ``scope``, of seeds up to ``last_seed`` if given."""
+        """Count the settled items of ``scope`` that come from seeds, up to ``last_seed`` if given."""
         with self._store.read() as connection:
             rows = connection.execute(
                 "SELECT state, reason, count(*) FROM items"
-                " WHERE scope = ? AND seed_id <= ? GROUP BY state, reason",
+                " WHERE scope = ? AND seed_id BETWEEN 1 AND ? GROUP BY state, reason",
                 (scope, last_seed if last_seed is not None else 2**62),
             ).fetchall()
         settled = dict.fromkeys(("generated", "scored", "unscorable"), 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core.models import (
     STATUSES,
+    AnswerClass,
     Counts,
     Facets,
     Lineage,
@@ -47,11 +48,11 @@ _INSERT = """INSERT INTO pairs (kind, system, seed_id, source_id, line, run_id, 
     ON CONFLICT DO NOTHING RETURNING id"""
 
 _KNOWN = """SELECT id FROM pairs WHERE generate_key = ?1 AND coalesce(seed_id, 0) = coalesce(?2, 0)
-    AND coalesce(rate, -1) = coalesce(?3, -1)"""
+    AND coalesce(rate, -1) = coalesce(?3, -1) AND coalesce(negative_key, '') = coalesce(?4, '')"""
 
 # Generated before imported; then the order of the seeds or of the file. Never the order in which answers landed.
 _EXPORT_ORDER = """p.source_id IS NOT NULL, p.source_id, coalesce(p.seed_id, p.line), p.rate, p.occurrence,
-    p.recipe_id, p.generate_key, p.id"""
+    p.recipe_id, p.generate_key, p.negative_key, p.id"""
 
 
 class PairsRepo:
@@ -65,15 +66,15 @@ class PairsRepo:
     def add(conn: sqlite3.Connection, row: NewPair) -> tuple[int, bool]:
         """Store one pair inside ``Store.write``; return its id and whether it is new.
 
-        A pair with a known ``generate_key`` is not stored again for the same seed and rate: another seed that got
-        the same answer makes a pair of its own. Texts must have passed ``storable_text``.
+        A pair with a known ``generate_key`` (and ``negative_key``) is not stored again for the same seed and rate:
+        another seed that got the same answer makes a pair of its own. Texts must have passed ``storable_text``.
         """
         model = None if row.model is None else code_of(conn, "model", row.model)
         system = code_of(conn, "system", row.system)
         values = pair_values(row, system, model, round(time.time() * 1000))
         inserted = conn.execute(_INSERT, values).fetchone()
         if inserted is None:
-            known = conn.execute(_KNOWN, (row.generate_key, row.seed_id, row.rate)).fetchone()
+            known = conn.execute(_KNOWN, (row.generate_key, row.seed_id, row.rate, row.negative_key)).fetchone()
             return int(known[0]), False
         pair_id = int(inserted[0])
         score = row.score
@@ -155,6 +156,20 @@ class PairsRepo:
         new = checked(new, generated, hard_negative)
         append_score(conn, pair_id, new, n=next_score_number(conn, pair_id), after=last_decision(conn))
         refresh_score(conn, pair_id)
+
+    @classmethod
+    def put_label(cls, conn: sqlite3.Connection, pair_id: int, label: float) -> None:
+        """Give a pair without a score the label that its prompt fixed (0..1), inside ``Store.write``."""
+        (score,) = conn.execute("SELECT score FROM states WHERE pair_id = ?", (pair_id,)).fetchone()
+        if score is None:
+            cls.put_score(conn, pair_id, score=label)
+
+    @staticmethod
+    def put_class(conn: sqlite3.Connection, pair_id: int, answer_class: AnswerClass) -> None:
+        """Class a pair anew inside ``Store.write``: what a check of its label says of it."""
+        code = CLASSES.index(answer_class)
+        conn.execute("UPDATE pairs SET class = ? WHERE id = ?", (code, pair_id))
+        conn.execute("UPDATE states SET class = ? WHERE pair_id = ?", (code, pair_id))
 
     async def set_score(self, pair_id: int, score: NewScore) -> None:
         """Give a pair the score that an answer holds; returns once it is on disk."""
@@ -331,9 +346,9 @@ class PairsRepo:
             ).fetchall()
             return self._many(conn, [row[0] for row in rows])
 
-    def statuses_of(self, generate_keys: Sequence[str]) -> dict[tuple[str, int, float], Status]:
+    def statuses_of(self, generate_keys: Sequence[str]) -> dict[tuple[str, int, float | None], Status]:
         """How the pairs made of these answers stand, by (content address, seed, rate)."""
-        found: dict[tuple[str, int, float], Status] = {}
+        found: dict[tuple[str, int, float | None], Status] = {}
         with self._store.read() as conn:
             for start in range(0, len(generate_keys), _PAGE):
                 some = tuple(generate_keys[start : start + _PAGE])

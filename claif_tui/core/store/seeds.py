@@ -13,6 +13,9 @@ from claif_tui.core.models import BatchResult, Duplicate, Seed, Split
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
+WRITTEN = "scratch"
+"""Format of the sources whose sentences a model wrote; only the system that had them written works on them."""
+
 _COLUMNS = "id, text, split, source_id, line, count"
 
 
@@ -66,16 +69,25 @@ class SeedsRepo:
         return [_seed(row) for row in rows]
 
     def iter(
-        self, splits: Sequence[Split] = ("train",), limit: int | None = None, chunk: int = 1000
+        self,
+        splits: Sequence[Split] = ("train",),
+        limit: int | None = None,
+        chunk: int = 1000,
+        *,
+        written: bool | None = None,
     ) -> Iterator[Seed]:
-        """Seeds of these splits in id order, ``chunk`` in memory at a time; no view stays open in between."""
+        """Seeds of these splits in id order, ``chunk`` in memory at a time; no view stays open in between.
+
+        ``written`` chooses those that a model wrote (sources of format ``WRITTEN``), or the others; None: both.
+        """
         after, left = 0, limit
         marks = ", ".join("?" * len(splits))
         while left is None or left > 0:
             size = chunk if left is None else min(chunk, left)
             with self._store.read() as conn:
                 rows = conn.execute(
-                    f"SELECT {_COLUMNS} FROM seeds WHERE id > ? AND split IN ({marks}) ORDER BY id LIMIT ?",
+                    f"SELECT {_COLUMNS} FROM seeds WHERE id > ? AND split IN ({marks}){_of(written)}"
+                    " ORDER BY id LIMIT ?",
                     (after, *splits, size),
                 ).fetchall()
             for row in rows:
@@ -85,12 +97,17 @@ class SeedsRepo:
             after = rows[-1][0]
             left = None if left is None else left - size
 
-    def planned(self, split: Split = "train", limit: int | None = None) -> tuple[int, int, int]:
-        """(distinct sentences, occurrences, last id) of a split's first ``limit`` seeds: what a plan covers."""
+    def planned(
+        self, split: Split = "train", limit: int | None = None, *, written: bool | None = None
+    ) -> tuple[int, int, int]:
+        """(distinct sentences, occurrences, last id) of a split's first ``limit`` seeds: what a plan covers.
+
+        ``written`` as in ``iter``.
+        """
         with self._store.read() as conn:
             row = conn.execute(
                 "SELECT count(*), coalesce(sum(count), 0), coalesce(max(id), 0) FROM"
-                " (SELECT id, count FROM seeds WHERE split = ? ORDER BY id LIMIT ?)",
+                f" (SELECT id, count FROM seeds WHERE split = ?{_of(written)} ORDER BY id LIMIT ?)",
                 (split, -1 if limit is None else limit),
             ).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
@@ -140,6 +157,12 @@ class SeedsRepo:
                 (f"%{pattern}%", limit),
             ).fetchall()
         return [_seed(row) for row in rows]
+
+
+def _of(written: bool | None) -> str:
+    if written is None:
+        return ""
+    return f" AND source_id {'IN' if written else 'NOT IN'} (SELECT id FROM sources WHERE format = '{WRITTEN}')"
 
 
 def _seed(row: tuple[int, str, Split, int, int, int]) -> Seed:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from claif_tui.core.store.ratings import RatingsRepo
     from claif_tui.core.store.returned import ReturnedRepo
     from claif_tui.core.store.studies import StudiesRepo
+    from claif_tui.core.store.triplets import TripletsRepo
 
 T = TypeVar("T")
 
@@ -80,6 +81,13 @@ class Store:
         from claif_tui.core.store.pairs import PairsRepo
 
         return PairsRepo(self)
+
+    @cached_property
+    def triplets(self) -> TripletsRepo:
+        """Imported triplets that are to be scored."""
+        from claif_tui.core.store.triplets import TripletsRepo
+
+        return TripletsRepo(self)
 
     @cached_property
     def decisions(self) -> DecisionsRepo:

@@ -19,6 +19,11 @@ FIRST_SECOND_TEXT = "generated || coalesce(' \ue000 ' || hard_negative, '')"
 STATEMENTS: tuple[str, ...] = (
     # The call that made the hard negative; the pair's generate_key names the one that made the positive.
     "ALTER TABLE pairs ADD COLUMN negative_key TEXT",
+    # One positive may stand beside the hard negatives of several recipes.
+    "DROP INDEX pairs_made",
+    """CREATE UNIQUE INDEX pairs_made
+        ON pairs(generate_key, coalesce(seed_id, 0), coalesce(rate, -1), coalesce(negative_key, ''))
+        WHERE generate_key IS NOT NULL""",
     # negative_text: the hard negative that was scored, NULL for the generated one, as text is for the positive.
     "ALTER TABLE scores ADD COLUMN negative REAL",
     "ALTER TABLE scores ADD COLUMN negative_raw TEXT",

@@ -71,10 +71,9 @@ def _landed(pair: Pair) -> Landed:
 
 def _estimate(store: Store, recipe: Recipe, endpoint: Endpoint) -> Estimate:
     """Estimate the whole plan from the first seeds."""
-    from claif_tui.core.estimate import SAMPLE, estimate
+    from claif_tui.core.estimate import estimate_plan
 
-    unique, occurrences, _ = store.seeds.planned("train")
-    return estimate(recipe, store.seeds.page(limit=SAMPLE, split="train"), unique, occurrences, endpoint.price)
+    return estimate_plan(store, recipe, endpoint.price)
 
 
 def _estimate_words(store: Store, recipe: Recipe, endpoint: Endpoint, left: int) -> str:
@@ -84,7 +83,7 @@ def _estimate_words(store: Store, recipe: Recipe, endpoint: Endpoint, left: int)
     if endpoint.free:
         return "free"
     whole = _estimate(store, recipe, endpoint)
-    planned = whole.generate.calls
+    planned = whole.planned
     if whole.usd is None or not planned:
         return "price unknown"
     low, high = (usd * left / planned for usd in whole.usd)
@@ -108,6 +107,7 @@ def _ready(store: Store, retrying: bool) -> _Ready:
     """Read what a start needs; raises ``ClaifError`` for a recipe or endpoint that does not stand."""
     from claif_tui.core.errors import RecipeError
     from claif_tui.core.recipes import requests_id
+    from claif_tui.core.session import require_run
     from claif_tui.core.status import status
     from claif_tui.ui.endpoints import endpoint_of
     from claif_tui.ui.recipe_files import read_recipe
@@ -117,6 +117,7 @@ def _ready(store: Store, retrying: bool) -> _Ready:
         raise RecipeError(found.problem)
     recipe = found.recipe
     endpoint = endpoint_of(recipe, store)
+    require_run(store, recipe, endpoint.profile)
     where = status(store, recipe)
     left = sum(where.failed.values()) if retrying else where.open
     scope = requests_id(recipe)

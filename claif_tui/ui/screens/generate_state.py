@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from claif_tui.core.events import (
+    AnswerLanded,
     BudgetReached,
     CallFailed,
     CallStarted,
@@ -76,6 +77,8 @@ class Flight:
             self._token(event)
         elif isinstance(event, CallStarted):
             self._call(event)
+        elif isinstance(event, AnswerLanded):
+            self._end(event.key, event.text)
         elif isinstance(event, PairGenerated):
             self._generated(event)
         elif isinstance(event, PairScored):
@@ -106,7 +109,7 @@ class Flight:
         return fresh
 
     def _call(self, event: CallStarted) -> None:
-        stream = Streaming(event.key, event.stage, event.rate, event.text)
+        stream = Streaming(event.key, event.stage, event.title, event.text)
         if self._free:  # the line that ended longest ago makes room
             index = self._free.popleft()
             self.slots[index] = stream

@@ -71,7 +71,7 @@ class TroubleList(WorkerErrors, RowList[TroubleRow]):
         return [
             ("▸ " if at_cursor else "  ", ""),
             (f"{trouble_name(one.reason):<15} ", "trouble-list--reason"),
-            (f"{one.stage:<9}{one.rate:.1f}  ", "row-list--dim"),
+            (f"{one.stage:<9}{one.title}  ", "row-list--dim"),
             (one.asked, ""),
         ]
 
@@ -150,7 +150,7 @@ def detail(one: Trouble, call: Call | None) -> Content:
         safe.join(
             (trouble_name(one.reason), "bold $text-warning"), f": {call.detail}" if call and call.detail else ""
         ),
-        safe.join((f"{'seed':<8}", "$text-muted"), safe.block(one.seed.text)),
+        safe.join((f"{'seed':<8}", "$text-muted"), safe.block(one.anchor)),
     ]
     if call is None:
         rows.append(("No answer is stored: the request was never sent.", "$text-muted"))

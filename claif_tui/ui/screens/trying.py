@@ -11,14 +11,16 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
-from claif_tui.core.masking import rate_text
 from claif_tui.core.models import NANO, Seed
 from claif_tui.core.recipes import Recipe, requests_id
+from claif_tui.core.systems.base import PlanItem
+from claif_tui.core.systems.registry import system_of
 from claif_tui.ui import lab, safe
 from claif_tui.ui.base import ClaifModal, ClaifScreen
 from claif_tui.ui.dialogs import ConfirmModal
 
 if TYPE_CHECKING:
+    from claif_tui.core.estimate import Plan
     from claif_tui.core.store.store import Store
     from claif_tui.core.trying import Trial
     from claif_tui.ui.endpoints import Endpoint
@@ -67,7 +69,8 @@ class TryModal(ClaifModal[None]):
         super().__init__()
         self._store, self._recipe, self._endpoint = store, recipe, endpoint
         self._seeds, self._cap = seeds, cap_nano
-        self._trials: dict[tuple[int, float], Trial] = {}
+        self._items = list(system_of(recipe).plan(recipe, seeds))
+        self._trials: dict[tuple[int, int, int], Trial] = {}
         self._state = "asking …"
 
     def compose(self) -> ComposeResult:
@@ -92,8 +95,8 @@ class TryModal(ClaifModal[None]):
         self._state = "failed"
         try:
             async for trial in try_recipe(self._store, self._recipe, desk, self._seeds):
-                self._trials[trial.seed.id, trial.rate] = trial
-                self._state = f"{len(self._trials)} of {len(self._seeds) * len(self._recipe.rates)}"
+                self._trials[trial.place] = trial
+                self._state = f"{len(self._trials)} of {len(self._items)}"
                 self._show()
             spent = await self.shell.background(self._spent) - before
             self._state = "done" if self._endpoint.free else f"done · ${spent / NANO:,.5f}"
@@ -112,13 +115,13 @@ class TryModal(ClaifModal[None]):
         rows: list[safe.Part] = []
         for seed in self._seeds:
             rows += [safe.line(seed.text, "bold"), ("  rate score", "$text-muted")]
-            rows += [self._row(seed, rate) for rate in self._recipe.rates]
+            rows += [self._row(item) for item in self._items if item.seed.id == seed.id]
             rows.append("")
         return safe.lines(*rows)
 
-    def _row(self, seed: Seed, rate: float) -> safe.Content:
-        trial = self._trials.get((seed.id, rate))
-        label = f"  {rate_text(rate):<5}"
+    def _row(self, item: PlanItem) -> safe.Content:
+        trial = self._trials.get(item.place)
+        label = f"  {item.title:<5}"
         if trial is None:
             return safe.join((label, "$text-muted"), ("  …", "$text-muted"))
         score = "    -" if trial.score is None else f" {trial.score:4.2f}"
@@ -146,11 +149,17 @@ def _seeds(store: Store, *, index: int) -> list[Seed]:
     return [] if first is None else store.seeds.page(first.id - 1, SEEDS, "train")
 
 
+def _scores(plan: Plan) -> str:
+    return (
+        "as many for scores" if plan.score.calls == plan.generate.calls else f"{plan.score.calls:,} for scores"
+    )
+
+
 def _question(recipe: Recipe, endpoint: Endpoint, seeds: Sequence[Seed]) -> tuple[str, str]:
     from claif_tui.core.estimate import estimate
 
     plan = estimate(recipe, seeds, len(seeds), sum(seed.count for seed in seeds), endpoint.price)
     question = (
-        f"{plan.generate.calls:,} requests and as many for scores go to {endpoint.name}: {lab.cost_text(plan)}."
+        f"{plan.generate.calls:,} requests and {_scores(plan)} go to {endpoint.name}: {lab.cost_text(plan)}."
     )
     return question, "The answers are kept: a run of the same recipe does not ask for them again."

@@ -20,7 +20,7 @@ class Streaming:
 
     key: str
     stage: str
-    rate: float
+    title: str
     asked: str
     text: str = ""
     thinking: bool = False
@@ -67,7 +67,8 @@ class StreamView(Widget):
 
     def _line(self, stream: Streaming) -> tuple[str, str, str, str]:
         """Return (label, what is asked, answer so far, end mark)."""
-        label = f"{stream.rate:3.1f} {'score' if stream.stage == 'score' else 'fill'}"
+        verb = {"score": "score", "generate": "fill"}.get(stream.stage, stream.stage)
+        label = fit(f"{stream.title} {verb}".strip(), 9)
         end = " ✓" if stream.done else "▌"
         text = "thinking … " + stream.text if stream.thinking else stream.text
         return label, stream.asked, text, end
