@@ -29,6 +29,26 @@ DEFAULT_REFUSALS = (
 )
 """Patterns (any case) of refusals and of requests for more input; narrow, as first-person seeds are common."""
 
+_REWRITE = (
+    r"(?:(?:paraphras|rewrit|rephras|restat|contradict|negat)\w*"
+    r"|(?:provid|creat|writ|generat|produc|giv|infer|offer)\w* (?:an?|any|the) (?:\w+ ){0,2}"
+    r"(?:paraphrase|sentence|contradiction|entailment|rewrite|version|answer|alternative))\b"
+)
+PARAPHRASE_FAILURES = (
+    r"^(?:(?:i['’]?m |i am )?(?:very |so |really )?sorry|(?:my )?(?:sincere )?apologies|i apologi[sz]e)\b.{0,100}"
+    r"\b(?:can(?:no|['’]?)t|can not|could not|unable|not able|not possible|impossible|not enough|incomplete|unclear)\b",
+    r"^(?:(?:i['’]?m|i am|it is|it['’]?s) )?(?:unable|not able|not possible|impossible) to " + _REWRITE,
+    r"^(?:i )?(?:cannot|can not|can['’]?t|could not|couldn['’]?t|failed to) (?:be )?" + _REWRITE,
+    r"^(?:the|this|that|your) (?:given |input |provided |original )?(?:sentence|input|text|statement|phrase|fragment)\b"
+    r".{0,40}\b(?:can(?:no|['’]?)t be "
+    + _REWRITE
+    + r"|is (?:incomplete|unclear|not (?:clear|complete|a (?:full|complete) ))"
+    r"|does not (?:provide|contain|give) enough)",
+    r"^(?:there is |there['’]?s )?(?:not enough|insufficient) (?:context|information)\b",
+    r"^(?:no|not) (?:\w+ )?(?:paraphrase|entailment|contradiction)s? (?:is |are )?possible\b",
+)
+"""Failure texts of models that are to rewrite a sentence, which SynCSE's clean-up removes (methods 10.1)."""
+
 _REFUSAL_WINDOW = 400
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‘": "’", "'": "'", "`": "`", "「": "」"}
 _OPEN_TAG = re.compile(r"<(think|thinking|reasoning)>", re.I)

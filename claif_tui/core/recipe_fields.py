@@ -13,6 +13,7 @@ from typing import Literal
 from claif_tui.core.errors import RecipeError
 from claif_tui.core.masking import rate_permille
 from claif_tui.core.prompts import TemplateKind, require_template
+from claif_tui.core.systems.material import parse
 
 Value = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
 FieldKind = Literal["bool", "int", "float", "str", "text", "choice", "rates", "patterns", "material"]
@@ -59,6 +60,8 @@ class FieldSpec:
             return "different numbers from 0 to 1 with at most three decimals, as in [0.0, 0.1, 0.3]"
         if self.kind == "patterns":
             return "a list of regular expressions"
+        if self.kind == "material":
+            return "TOML as `claif-tui recipe material` prints it"
         words = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(self.kind, "text")
         if self.low is not None and self.high is not None:
             return f"{words} from {self.low:g} to {self.high:,}"
@@ -94,8 +97,10 @@ def coerce(spec: FieldSpec, value: object) -> Value:
         return _rates(spec, value)
     if spec.kind == "patterns":
         return _patterns(spec, value)
-    if spec.kind in {"str", "text", "choice", "material"}:
+    if spec.kind in {"str", "text", "choice"}:
         return _text(spec, value)
+    if spec.kind == "material":
+        return _material(spec, value)
     if spec.kind == "bool":
         if isinstance(value, str):
             value = _WORDS.get(value.strip().lower(), value)
@@ -151,6 +156,13 @@ def _text(spec: FieldSpec, value: object) -> str:
     if spec.template:
         require_template(spec.template, value, spec.name)
     return value
+
+
+def _material(spec: FieldSpec, value: object) -> str:
+    text = _text(spec, value)
+    if text.strip():
+        parse(text)
+    return text if text.strip() else ""
 
 
 def _rates(spec: FieldSpec, value: object) -> tuple[float, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from claif_tui.core.answers import DEFAULT_REFUSALS, PARAPHRASE_FAILURES
+
 SystemName = Literal["claif", "dino", "syncse", "syncse-scratch", "multicsr", "clhaif", "claif-scaled"]
 Preset = Literal[
     "claif",
@@ -49,7 +51,12 @@ _DINO: Mapping[str, object] = {
     "zero_pairs": 2,
     "zero_pool": "generated",
 }
-_SYNCSE: Mapping[str, object] = {"fill_temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
+_SYNCSE: Mapping[str, object] = {
+    "fill_temperature": 1.0,
+    "top_p": 1.0,
+    "max_tokens": 256,
+    "refusals": (*DEFAULT_REFUSALS, *PARAPHRASE_FAILURES),
+}
 _MULTICSR: Mapping[str, object] = {"fill_temperature": 0.0, "score_temperature": 0.0, "top_p": 1.0}
 _CLHAIF: Mapping[str, object] = {"score_prompt": "paper", "score_temperature": 0.0}
 

@@ -1,8 +1,8 @@
 """The offline model behind JSON lines on stdin and stdout: many in flight, answered in any order. No model code.
 
 Requests: {"id", "op": "fill" | "paraphrase", "text", "temperature", "top_p", "seed"},
-{"id", "op": "score", "text_a", "text_b", "top"} (the end of the scale: 1 unless said),
-{"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
+{"id", "op": "sentences", "topics": [...], "count", "temperature", "top_p", "seed"} (one sentence a line),
+{"id", "op": "score", "text_a", "text_b", "top"} (the end of the scale: 1 unless said), {"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
 Answers: {"id", "event": "token", "text"} any number of times, then one "done" or "error". What was asked before the end
 of input is still answered.
 """
@@ -17,13 +17,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from engine.offline.files import MissingPart, assets_folder
+
+if TYPE_CHECKING:
+    from engine.offline.fill import Sampling
 
 THREADS = 2
 MAX_CHARS = 20_000
 MAX_PAIRS = 10_000
+MAX_SENTENCES = 100
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -66,6 +70,20 @@ def number_of(request: Json, name: str, default: float, low: float, high: float)
     if not math.isfinite(value) or not low <= value <= high:
         raise BadRequest(f"“{name}” must be between {low:g} and {high:g}, not {value:g}")
     return value
+
+
+def sampling_of(request: Json) -> Sampling:
+    """Temperature, top-p and seed of a request."""
+    from engine.offline.fill import Sampling
+
+    seed = request.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BadRequest("“seed” must be a whole number, 0 or more")
+    return Sampling(
+        temperature=number_of(request, "temperature", 0.7, 0.0, 5.0),
+        top_p=number_of(request, "top_p", 0.9, 0.0, 1.0),
+        seed=seed,
+    )
 
 
 class Server:
@@ -150,24 +168,19 @@ class Server:
         op = request.get("op")
         if op in ("fill", "paraphrase"):
             return self._make(op, request, told)
+        if op == "sentences":
+            return self._write(request, told)
         if op == "score":
             top = number_of(request, "top", 1.0, 1.0, 100.0)
             return self._score(text_of(request, "text_a"), text_of(request, "text_b"), top, told)
         if op == "similarity":
             return self._similarity(request, told)
-        raise BadRequest("“op” must be fill, paraphrase, score, similarity or cancel")
+        raise BadRequest("“op” must be fill, paraphrase, sentences, score, similarity or cancel")
 
     def _make(self, op: str, request: Json, told: Callable[[str], None]) -> Json:
-        from engine.offline.fill import NothingToDo, Sampling
+        from engine.offline.fill import NothingToDo
 
-        seed = request.get("seed", 0)
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise BadRequest("“seed” must be a whole number, 0 or more")
-        sampling = Sampling(
-            temperature=number_of(request, "temperature", 0.7, 0.0, 5.0),
-            top_p=number_of(request, "top_p", 0.9, 0.0, 1.0),
-            seed=seed,
-        )
+        sampling = sampling_of(request)
         work = self._loaded.filler.fill if op == "fill" else self._loaded.filler.paraphrase
         text = text_of(request, "text")
         if len(text) > MAX_CHARS:
@@ -178,6 +191,21 @@ class Server:
             return {"event": "done", "text": work(text, sampling, told)}
         except NothingToDo as problem:
             raise BadRequest(str(problem)) from problem
+
+    def _write(self, request: Json, told: Callable[[str], None]) -> Json:
+        from engine.offline.sentences import write
+
+        topics = field(request, "topics", list, "a list of texts")
+        if not topics or not all(isinstance(topic, str) and topic.strip() for topic in topics):
+            raise BadRequest("“topics” must be a list of texts, at least one")
+        if sum(len(topic) for topic in topics) > MAX_CHARS:
+            raise BadRequest(f"“topics” hold more than {MAX_CHARS:,} characters")
+        count = field(request, "count", int, "a whole number")
+        if not 1 <= count <= MAX_SENTENCES:
+            raise BadRequest(f"“count” must be between 1 and {MAX_SENTENCES}, not {count}")
+        wanted = [well_formed(topic) for topic in topics]
+        text = write(self._loaded.filler, wanted, count, sampling_of(request), told)
+        return {"event": "done", "text": text}
 
     def _score(self, first: str, second: str, top: float, told: Callable[[str], None]) -> Json:
         # The encoder reads the beginning of a text alone, so a long one can be scored all the same.

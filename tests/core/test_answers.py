@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claif_tui.core.answers import clean_answer, split_reasoning
+from claif_tui.core.answers import DEFAULT_REFUSALS, PARAPHRASE_FAILURES, clean_answer, split_reasoning
 
 SEED = "a man is playing a flute ."
 
@@ -142,6 +142,7 @@ def test_real_sentences_are_not_taken_for_talk_or_refusals(data_dir: Path) -> No
     sentences = [
         cell for line in path.read_text(encoding="utf-8").split("\n") if line for cell in line.split("\t")[5:7]
     ]
-    answers = [clean_answer(sentence, SEED) for sentence in sentences]
+    patterns = (*DEFAULT_REFUSALS, *PARAPHRASE_FAILURES)
+    answers = [clean_answer(sentence, SEED, refusals=patterns) for sentence in sentences]
     assert len(answers) == 11_498
     assert not [answer for answer in answers if answer.preamble or answer.answer_class == "refusal"]

@@ -14,6 +14,7 @@ from claif_tui.core import recipe_fields, recipe_file, recipes
 from claif_tui.core.errors import InputError, RecipeError
 from claif_tui.core.recipe_fields import Value, format_value
 from claif_tui.core.recipes import BY_NAME, FIELDS, PRESET_NAMES, Recipe, preset_recipe, set_field
+from claif_tui.core.systems.material import packaged_text
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), min_size=1).filter(
     lambda text: text.strip() != ""
@@ -70,6 +71,8 @@ def _other(name: str) -> Value:
     spec, value = BY_NAME[name], getattr(_base(name), BY_NAME[name].attr)
     if name in OTHER:
         return OTHER[name]
+    if spec.kind == "material":
+        return packaged_text()
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):

@@ -144,6 +144,17 @@ def test_one_odd_pair_does_not_spoil_a_batch(child: Child) -> None:
     assert all(-1 <= c <= 1 for c in cosines)
 
 
+def test_sentences_differ_and_follow_from_the_seed(child: Child) -> None:
+    wish = {"op": "sentences", "topics": ["lost luggage", "bees"], "count": 6, "temperature": 1.0, "top_p": 1.0}
+    lines = child.last(**wish, seed=3)["text"].split("\n")
+    assert len(set(lines)) == len(lines) == 6
+    assert all("lost luggage" in line or "bees" in line for line in lines)
+    assert not [line for line in lines if "<mask>" in line or "{" in line]
+    assert any("bees" in line for line in lines) and any("lost luggage" in line for line in lines)
+    assert child.last(**wish, seed=3)["text"].split("\n") == lines
+    assert not set(child.last(**wish, seed=4)["text"].split("\n")) & set(lines)
+
+
 @pytest.mark.parametrize(
     ("request_", "part"),
     [
@@ -158,6 +169,8 @@ def test_one_odd_pair_does_not_spoil_a_batch(child: Child) -> None:
         ({"op": "paraphrase", "text": "... !"}, "no word"),
         ({"op": "score", "text_a": "a"}, "text_b"),
         ({"op": "similarity", "pairs": [["a"]]}, "pairs"),
+        ({"op": "sentences", "topics": [], "count": 3}, "topics"),
+        ({"op": "sentences", "topics": ["tea"], "count": 0}, "count"),
         ({"op": "sing"}, "op"),
         ({}, "op"),
     ],

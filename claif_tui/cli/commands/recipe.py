@@ -136,6 +136,25 @@ def diff(other: str | None, as_json: bool, project: Path | None) -> None:
         )
 
 
+@command.command("material")
+@json_option
+@project_option
+def material(as_json: bool, project: Path | None) -> None:
+    """Print SynCSE's instructions, exemplars, genres and topics as TOML, to edit.
+
+    Put an edited file in force with: recipe set syncse.material=@FILE
+    """
+    from dataclasses import asdict
+
+    from claif_tui.core.systems.material import material_text, parse
+
+    text = material_text(_recipe(project))
+    if as_json:
+        output.document(asdict(parse(text)))
+    else:
+        output.raw(text)
+
+
 @command.command("try")
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="How many seeds to try on."

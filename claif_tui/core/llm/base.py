@@ -48,14 +48,16 @@ class Task:
     """What is wanted, for providers that do not read prompts (the offline model).
 
     fill: ``text`` holds ``<mask>`` runs; paraphrase: ``text`` is the sentence; score: ``text`` and ``other``,
-    ``reason_first`` if the number belongs at the end of the answer, ``scale`` that of the number.
+    ``reason_first`` if the number belongs at the end of the answer, ``scale`` that of the number; sentences: ``text``
+    holds topics, one a line, and ``count`` sentences are wanted.
     """
 
-    op: Literal["fill", "paraphrase", "score", "free"]
+    op: Literal["fill", "paraphrase", "score", "sentences", "free"]
     text: str
     other: str = ""
     reason_first: bool = False
     scale: Scale = "0-1"
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

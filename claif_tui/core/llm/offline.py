@@ -184,13 +184,16 @@ def _question(request: Request) -> Event:
     if task.op == "free":
         raise LLMError(
             "bad_request",
-            "the offline model only fills masks, paraphrases and scores",
+            "the offline model only fills masks, paraphrases, scores and writes sentences on topics",
             sent=False,
             billed=False,
         )
+    what: Event = {"text": task.text}
+    if task.op == "sentences":
+        what = {"topics": task.text.split("\n"), "count": task.count}
     return {
         "op": task.op,
-        "text": task.text,
+        **what,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "seed": request.seed,

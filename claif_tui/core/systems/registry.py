@@ -10,10 +10,13 @@ from claif_tui.core.systems.claif import Claif
 from claif_tui.core.systems.dino import Dino
 from claif_tui.core.systems.multicsr import MultiCsr
 from claif_tui.core.systems.nli import ClaifScaled, Clhaif
+from claif_tui.core.systems.syncse import SynCSE
 
 _ALL: tuple[System, ...] = (
     Claif(),
     Dino(),
+    SynCSE(),
+    SynCSE(name="syncse-scratch"),
     MultiCsr(),
     Clhaif(),
     ClaifScaled(),
