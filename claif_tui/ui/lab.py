@@ -12,9 +12,17 @@ from claif_tui.ui import safe
 from claif_tui.ui.safe import Content
 
 
+def estimate_title(estimate: Plan) -> str:
+    """What the estimate is for: how many seeds, and imported triplets that have to be scored."""
+    parts = [f"{estimate.seeds:,} seeds"] if estimate.seeds or not estimate.triplets else []
+    parts += [f"{estimate.triplets:,} triplets"] if estimate.triplets else []
+    return "Estimate · " + " + ".join(parts)
+
+
 def estimate_lines(estimate: Plan, budget: str = "") -> list[str]:
     """The estimate in two or three lines: calls, tokens, and what they cost or why that is not known."""
-    calls = f"calls {estimate.generate.calls:,} + {estimate.score.calls:,}"
+    asked, scored = estimate.generate.calls, estimate.score.calls
+    calls = f"calls {asked:,} + {scored:,}" if asked and scored else f"calls {asked + scored:,}"
     tokens = f"tokens {span(estimate.tokens)}"
     lines = [f"{calls}    {tokens}"]
     lines.append(f"cost {cost_text(estimate)}" + (f"    {budget}" if budget else ""))

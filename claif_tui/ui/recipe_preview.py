@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from claif_tui.core.errors import ClaifError
 from claif_tui.core.llm.base import Sampling
@@ -16,8 +16,9 @@ from claif_tui.core.masking import MASK
 from claif_tui.core.models import Seed
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import Ask, PlanItem, System
-from claif_tui.core.systems.fitting import needs_triplets
+from claif_tui.core.systems.material import material_of
 from claif_tui.core.systems.registry import system_of
+from claif_tui.core.systems.sentences import wish
 from claif_tui.ui import safe
 from claif_tui.ui.safe import Content
 
@@ -54,6 +55,8 @@ class Subject:
     triplet: Triplet | None = None
     triplets: int = 0
     at: int = 0
+    written: bool = False
+    """Whether the seeds are sentences that a model wrote for the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,6 @@ class Preview:
     scored: tuple[Entry, ...] = ()
     """The questions about the triplet."""
     problem: str = ""
-    rules: tuple[Rule, ...] = field(default=())
-    """Decoding rules among the requests."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -100,23 +101,29 @@ def look(recipe: Recipe, subject: Subject) -> Preview:
     """Ask the system what it plans for the subject."""
     system = system_of(recipe)
     try:
-        planned = _planned(system, recipe, subject.seed or EXAMPLE)
+        planned = (*_written(recipe, subject.at), *_planned(system, recipe, subject.seed or EXAMPLE))
         scored = _scored(system, recipe, subject.triplet or EXAMPLE_TRIPLET) if _wants(system, subject) else ()
     except ClaifError as error:
         return Preview(recipe=recipe, subject=subject, problem=f"{error.message} {error.hint}".strip())
-    rules = [entry.ask.sampling.rule for entry in (*planned, *scored)]
-    return Preview(
-        recipe=recipe,
-        subject=subject,
-        planned=planned,
-        scored=scored,
-        rules=tuple(rule for rule in rules if rule is not None),
-    )
+    return Preview(recipe=recipe, subject=subject, planned=planned, scored=scored)
+
+
+def needs_triplets(system: System) -> bool:
+    """Whether the system makes nothing of its own kind without imported triplets."""
+    return system.reads == {"triplets"} or ("triplets" in system.reads and system.makes == "pairs")
 
 
 def _wants(system: System, subject: Subject) -> bool:
     """Whether triplets are in view: always for a system that needs them, else where the project has some."""
     return needs_triplets(system) or ("triplets" in system.reads and bool(subject.triplets))
+
+
+def _written(recipe: Recipe, at: int) -> tuple[Entry, ...]:
+    """One of the requests for sentences that a system from nothing begins with."""
+    if recipe.system != "syncse-scratch":
+        return ()
+    asked = wish(recipe, material_of(recipe), at)
+    return (Entry(label="sentences", sent=asked.title, note="first", ask=asked.ask, title="for sentences"),)
 
 
 def _planned(system: System, recipe: Recipe, seed: Seed) -> tuple[Entry, ...]:

@@ -129,9 +129,10 @@ class SeedsRepo:
                 found += [_seed(row) for row in rows]
         return found
 
-    def at(self, index: int, split: Split | None = None) -> Seed | None:
-        """The seed at place ``index`` (from 0) in id order."""
-        where, bound = ("", ()) if split is None else (" WHERE split = ?", (split,))
+    def at(self, index: int, split: Split | None = None, *, written: bool | None = None) -> Seed | None:
+        """The seed at place ``index`` (from 0) in id order; ``written`` as in ``iter``."""
+        where, bound = (" WHERE 1", ()) if split is None else (" WHERE split = ?", (split,))
+        where += _of(written)
         with self._store.read() as conn:
             row = conn.execute(
                 f"SELECT {_COLUMNS} FROM seeds"

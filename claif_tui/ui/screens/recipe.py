@@ -15,14 +15,14 @@ from textual.widgets import Static
 
 from claif_tui.core.recipe_presets import ABOUT
 from claif_tui.core.recipes import Recipe, presets_of
-from claif_tui.core.systems.fitting import misfit
-from claif_tui.core.systems.registry import SYSTEMS
+from claif_tui.core.systems.registry import SYSTEMS, system_of
 from claif_tui.ui import lab, recipe_preview, safe
 from claif_tui.ui.base import ClaifScreen
 from claif_tui.ui.recipe_draft import RecipeDraft
 from claif_tui.ui.recipe_files import FileState, RecipeOnDisk, read_recipe, write_recipe
 from claif_tui.ui.recipe_form import HEAD, VARIANTS
-from claif_tui.ui.screens.recipe_facts import Facts, Outlook, facts, in_view, outlook
+from claif_tui.ui.recipe_preview import Subject, needs_triplets
+from claif_tui.ui.screens.recipe_facts import Outlook, in_view, outlook, subject_of
 from claif_tui.ui.screens.recipe_knobs import Knobs, drawn
 from claif_tui.ui.widgets.fields import Field
 
@@ -83,11 +83,11 @@ class RecipeScreen(ClaifScreen):
         super().__init__()
         self.draft = RecipeDraft()
         self._disk = RecipeOnDisk()
-        self._facts = Facts()
+        self._subject = Subject()
         self._entry = 3
         self._project = -1
         self._outlook = Outlook()
-        self._preview = recipe_preview.look(self.draft.recipe, self._facts.subject)
+        self._preview = recipe_preview.look(self.draft.recipe, self._subject)
 
     # -- structure ---------------------------------------------------------------------------------------
 
@@ -122,9 +122,14 @@ class RecipeScreen(ClaifScreen):
         fresh = self._project != self.shell.revision[0]
         if fresh:
             self._project = self.shell.revision[0]
-            self._facts = Facts()
+            self._subject = Subject()
             await self._read_file()
-        self._facts = await self.shell.db(partial(facts, at=self._facts.subject.at))
+        await self._fetch_subject()
+
+    async def _fetch_subject(self) -> None:
+        """Count and fetch what the recipe's system works on, and show what follows from it."""
+        work = partial(subject_of, recipe=self.draft.recipe, at=self._subject.at)
+        self._subject = await self.shell.db(work)
         self._show_preview()
         self._start_estimate()
 
@@ -200,13 +205,15 @@ class RecipeScreen(ClaifScreen):
 
     def _show_about(self) -> None:
         """What the preset is, and what keeps it from running here."""
-        recipe, subject = self.draft.recipe, self._facts.subject
+        recipe, outlook = self.draft.recipe, self._outlook
         rows: list[safe.Part] = [(ABOUT[recipe.preset], "$text-muted")]
-        if self._outlook.refusal:
-            rows.append(safe.block(f"! {self._outlook.refusal}", "$text-warning"))
-        missing = misfit(recipe, subject.seeds, subject.triplets) if self.store is not None else None
-        if missing is not None:
-            rows.append(safe.block(f"! {missing[0]}. {missing[1]} Press 2, then i.", "$text-warning"))
+        if outlook.refusal:
+            rows.append(safe.block(f"! {outlook.refusal}", "$text-warning"))
+        if outlook.lack:
+            rows.append(safe.block(f"! {outlook.lack} Here: press 2, then i.", "$text-warning"))
+        elif self.store is not None and needs_triplets(system_of(recipe)) and not self._subject.triplets:
+            words = "! Without imported triplets this is CLAIF alone: press 2, then i, to import NLI triplets."
+            rows.append(safe.block(words, "$text-warning"))
         if self.draft.waiting:
             kept = ", ".join(self.draft.waiting)
             rows.append(
@@ -225,7 +232,7 @@ class RecipeScreen(ClaifScreen):
 
     def _show_preview(self) -> None:
         panel = self.query_one("#preview", VerticalScroll)
-        self._preview = recipe_preview.look(self.draft.recipe, self._facts.subject)
+        self._preview = recipe_preview.look(self.draft.recipe, self._subject)
         width = max(20, panel.scrollable_content_region.width - 2)
         self.query_one("#preview-text", Static).update(recipe_preview.drawn(self._preview, self._entry, width))
         panel.border_title = safe.line(recipe_preview.title_of(self._preview))
@@ -235,16 +242,15 @@ class RecipeScreen(ClaifScreen):
     def _show_estimate(self) -> None:
         box, text = self.query_one("#estimate"), self.query_one("#estimate-text", Static)
         plan = self._outlook.plan
-        if not self._facts.subject.seeds:
-            text.update(safe.line("No seeds yet: press 2, then i, to import some.", "$text-muted"))
-            self.query_one("#form").border_subtitle = ""
-            return
         if plan is None:
+            box.border_title = "Estimate"
+            text.update(safe.line("Nothing to ask about yet: press 2, then i, to import.", "$text-muted"))
+            self.query_one("#form").border_subtitle = ""
             return
         budget = "" if self.draft.budget is None else f"of ${self.draft.budget:,.2f} budget"
         lines = lab.estimate_lines(plan, budget)
         text.update(safe.block("\n".join(lines)))
-        box.border_title = safe.line(f"Estimate · {plan.seeds:,} seeds")
+        box.border_title = safe.line(lab.estimate_title(plan))
         roomy = self.has_class("-wide") and self.has_class("-tall")
         brief = "" if roomy else f"{plan.calls:,} calls · {lab.cost_text(plan)}"
         self.query_one("#form").border_subtitle = safe.line(brief)
@@ -258,8 +264,7 @@ class RecipeScreen(ClaifScreen):
         )
 
     async def _estimate_now(self) -> None:
-        work = partial(outlook, recipe=self.draft.recipe, rules=self._preview.rules, seen=self._facts)
-        self._outlook = await self.shell.db(work)
+        self._outlook = await self.shell.db(partial(outlook, recipe=self.draft.recipe))
         self._field("model.profile").note(self._note("model.profile"))
         self._show_about()
         self._show_estimate()
@@ -273,6 +278,9 @@ class RecipeScreen(ClaifScreen):
         event.field.note(self._note(event.key))
         if not problem and event.key in RIPPLES:
             await self._lay_out()
+        if event.key == "system" and self.store is not None:
+            await self._fetch_subject()
+            return
         self._show_title()
         if not problem:
             self._show_preview()
@@ -299,22 +307,22 @@ class RecipeScreen(ClaifScreen):
 
     def action_seed(self, by: int) -> None:
         """Step through the seeds or the triplets."""
-        subject = self._facts.subject
+        subject = self._subject
         steps = max(
             subject.seeds if self._preview.planned else 0, subject.triplets if self._preview.scored else 0
         )
         if self.store is None or not steps:
             return
-        self._facts = replace(self._facts, subject=replace(subject, at=(subject.at + by) % steps))
+        self._subject = replace(subject, at=(subject.at + by) % steps)
         self.run_worker(
             self._fetch_seed(), group="seed", exclusive=True, exit_on_error=False, description="fetch a seed"
         )
 
     async def _fetch_seed(self) -> None:
-        wanted = self._facts.subject
+        wanted = self._subject
         found = await self.shell.db(partial(in_view, subject=wanted, at=wanted.at))
-        if self._facts.subject.at == wanted.at:
-            self._facts = replace(self._facts, subject=found)
+        if self._subject.at == wanted.at:
+            self._subject = found
             self._show_preview()
 
     # -- actions -----------------------------------------------------------------------------------------
@@ -424,7 +432,7 @@ class RecipeScreen(ClaifScreen):
         if self.draft.problems:
             self.shell.say(f"Mend first: {', '.join(sorted(self.draft.problems))}.", severity="error")
             return
-        subject = self._facts.subject
+        subject = self._subject
         await try_on_seeds(self, self.draft.recipe, subject.at % max(1, subject.seeds), self.draft.budget)
 
     def action_lab(self) -> None:

@@ -1,91 +1,78 @@
-"""What the recipe screen reads of a project: seeds, triplets, the endpoint, the estimate. In threads; no widget."""
+"""What the recipe screen reads of a project: seeds, triplets, what a run lacks, the estimate. In threads; no widget."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from claif_tui.core.models import PairQuery, Seed
 from claif_tui.core.recipes import Recipe
-from claif_tui.core.systems.fitting import TRIPLETS_FILTER
 from claif_tui.ui.recipe_preview import Subject, Triplet
 
 if TYPE_CHECKING:
+    from claif_tui.core.errors import ClaifError
     from claif_tui.core.estimate import Plan
-    from claif_tui.core.llm.rules import Rule
     from claif_tui.core.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the project holds: ``subject`` in view, a ``sample`` of seeds for the estimate, and how many occurrences."""
-
-    subject: Subject = field(default_factory=Subject)
-    sample: Sequence[Seed] = ()
-    occurrences: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What a run would take (None: nothing to run on), and what is wrong with the endpoint that is asked."""
+    """What a run would take (None: nothing to run on), and what keeps it from running, in sentences."""
 
     plan: Plan | None = None
     trouble: str = ""
+    """What is wrong with the endpoint that is asked."""
     refusal: str = ""
-    """Why the endpoint cannot follow a decoding rule, and what runs there."""
+    """Why the endpoint cannot decode as the recipe says, and what runs there."""
+    lack: str = ""
+    """What the project does not hold for this system, and what to import."""
 
 
-def facts(store: Store, *, at: int) -> Facts:
-    """Count seeds and imported triplets, and fetch the ones at place ``at`` and the sample."""
-    from claif_tui.core.estimate import SAMPLE
+def subject_of(store: Store, *, recipe: Recipe, at: int) -> Subject:
+    """Count the seeds and imported triplets that the recipe's system reads, and fetch the ones at place ``at``."""
+    from claif_tui.core.planning import seed_format
+    from claif_tui.core.store.seeds import WRITTEN
 
-    unique = store.seeds.count("train")
-    occurrences = sum(s.sentences for s in store.sources.list() if s.role == "seeds" and s.split == "train")
-    triplets = store.pairs.count(PairQuery(filter=TRIPLETS_FILTER))
-    return Facts(
-        subject=in_view(store, Subject(seeds=unique, triplets=triplets), at),
-        sample=list(store.seeds.iter(limit=SAMPLE)),
-        occurrences=max(unique, occurrences),
-    )
+    written = seed_format(recipe) == WRITTEN
+    seeds = store.seeds.planned("train", written=written)[0]
+    return in_view(store, subject=Subject(seeds=seeds, triplets=store.triplets.count(), written=written), at=at)
 
 
-def in_view(store: Store, subject: Subject, at: int) -> Subject:
+def in_view(store: Store, *, subject: Subject, at: int) -> Subject:
     """Return the subject at another place."""
-    seed = store.seeds.at(at % subject.seeds, "train") if subject.seeds else None
-    return replace(subject, seed=seed, triplet=_triplet(store, at, subject.triplets), at=at)
+    seed = store.seeds.at(at % subject.seeds, "train", written=subject.written) if subject.seeds else None
+    triplet = None
+    if subject.triplets:
+        ids = store.triplets.first(at % subject.triplets + 1)
+        pair = store.pairs.get(ids[-1]) if ids else None
+        if pair is not None and pair.hard_negative is not None:
+            triplet = Triplet(anchor=pair.text_a, positive=pair.text_b, hard_negative=pair.hard_negative)
+    return replace(subject, seed=seed, triplet=triplet, at=at)
 
 
-def _triplet(store: Store, at: int, count: int) -> Triplet | None:
-    if not count:
-        return None
-    ids = store.pairs.ids(PairQuery(filter=TRIPLETS_FILTER, sort="oldest"))
-    pair = store.pairs.get(ids[at % len(ids)]) if ids else None
-    if pair is None or pair.hard_negative is None:
-        return None
-    return Triplet(anchor=pair.text_a, positive=pair.text_b, hard_negative=pair.hard_negative)
-
-
-def outlook(store: Store, *, recipe: Recipe, rules: Sequence[Rule], seen: Facts) -> Outlook:
-    """Return the estimate, and what is wrong with the endpoint that the recipe names."""
+def outlook(store: Store, *, recipe: Recipe) -> Outlook:
+    """Return the estimate, and everything that would keep a run of the recipe from starting."""
     from claif_tui.core.errors import ClaifError
-    from claif_tui.core.estimate import estimate
-    from claif_tui.core.llm.profiles import require_logits
+    from claif_tui.core.estimate import estimate_plan
+    from claif_tui.core.planning import require_work
+    from claif_tui.core.session import require_decoding
     from claif_tui.ui.endpoints import endpoint_of
 
-    price, trouble, refusal = None, "", ""
+    found, price = Outlook(), None
     try:
         endpoint = endpoint_of(recipe, store)
         price = endpoint.price
-    except ClaifError as error:
-        trouble = error.message
-    else:
         try:
-            for rule in rules:
-                require_logits(endpoint.profile, rule)
+            require_decoding(recipe, endpoint.profile)
         except ClaifError as error:
-            refusal = f"{error.message}. {error.hint}"
-    plan = None
-    if seen.subject.seeds:
-        plan = estimate(recipe, seen.sample, seen.subject.seeds, seen.occurrences, price)
-    return Outlook(plan=plan, trouble=trouble, refusal=refusal)
+            found = replace(found, refusal=_words(error))
+    except ClaifError as error:
+        found = replace(found, trouble=error.message)
+    try:
+        require_work(store, recipe)
+    except ClaifError as error:
+        return replace(found, lack=_words(error))
+    return replace(found, plan=estimate_plan(store, recipe, price))
+
+
+def _words(error: ClaifError) -> str:
+    return " ".join(f"{text.rstrip('.')}." for text in (error.message, error.hint) if text)
