@@ -14,6 +14,10 @@ _QUOTED = re.compile(r"(['\"])(.+?)\1(?=\s|[.,;:?!]|$)", re.S)
 _FILL = re.compile(r"\bin\s+(['\"])(.*?)\1\s+to make", re.S)
 _FIRST = re.compile(r"[Ss]entence 1:?\s*(['\"])(.*?)\1\s*(?:\n|,|and|Sentence 2|$)", re.S)
 
+_SENTENCES = re.compile(
+    r"Write (\d+) sentences, each of which could stand in a (.+?)\. .* such as (.+?), etc\.", re.S
+)
+
 
 def pieces(text: str) -> list[str]:
     """Cut a text into this server's tokens; joined they give the text back."""
@@ -36,7 +40,11 @@ def is_score(prompt: str) -> bool:
 
 
 def answer(prompt: str) -> str:
-    """Return the plain answer: a filled sentence, a paraphrase, or a score with or without a reason."""
+    """Return the plain answer: a filled sentence, a paraphrase, sentences, or a score with or without a reason."""
+    if (wish := _SENTENCES.search(prompt)) is not None:
+        return _sentences(int(wish.group(1)), wish.group(3).split(", "), prompt)
+    if prompt.endswith("\nReply:") or "one sentence and nothing else" in prompt:
+        return _changed(prompt.removesuffix("\nReply:").rpartition("\n")[2].removeprefix("Sentence: "), prompt)
     if "<mask>" in prompt and not is_score(prompt):
         found = _FILL.search(prompt)
         text = _fill(found.group(2) if found else _longest_with_mask(prompt), prompt)
@@ -84,6 +92,27 @@ def _paraphrase(text: str) -> str:
     place = number("paraphrase", text) % (len(words) + 1)
     words.insert(place, WORDS[number("word", text) % len(WORDS)])
     return " ".join(words)
+
+
+def _changed(text: str, prompt: str) -> str:
+    """The text with one more word; unlike a paraphrase it depends on what was asked too."""
+    words = text.split()
+    words.insert(number("place", prompt) % (len(words) + 1), WORDS[number("word", prompt) % len(WORDS)])
+    return " ".join(words)
+
+
+def _sentences(count: int, topics: list[str], prompt: str) -> str:
+    """So many lines, numbered after some talk, as models like to answer."""
+
+    def word(*of: str) -> str:
+        return WORDS[number(*of) % len(WORDS)]
+
+    lines = [
+        f"{n}. The {word(prompt, str(n))} and {topics[n % len(topics)]} of {word(str(n), prompt)} are near the "
+        f"{word('end', prompt, str(n))}."
+        for n in range(1, count + 1)
+    ]
+    return "\n".join(["Sure! Here are the sentences:", "", *lines])
 
 
 HOSTILE = (

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LOST_TERMINAL = (
     "Paused: the terminal went away; what was in flight has landed. The same command goes on from there."
 )
+_SHOWN = 100
+"""Characters of a changed field that are told: texts and patterns may be long."""
 _STOPPING = "Stopping once what is in flight has landed. Ctrl-C again gives it up."
 
 
@@ -102,7 +104,10 @@ def _work(plan: Plan) -> list[str]:
     of += [f"{plan.triplets:,} imported triplets"] if plan.triplets else []
     calls = [f"{plan.generate.calls:,} generations"] if plan.generate.calls or not plan.score.calls else []
     calls += [f"up to {plan.score.calls:,} scores"] if plan.score.calls else []
-    return [f"{' and '.join(of)}: {' and '.join(calls)}"]
+    first = []
+    if plan.missing:
+        first = [f"{plan.missing:,} sentences are written first: {plan.write.calls:,} requests or more"]
+    return [*first, f"{' and '.join(of)}: {' and '.join(calls)}"]
 
 
 def _where(profile: Profile) -> str:
@@ -154,7 +159,9 @@ def save_changes(store: Store, ready: Ready) -> None:
     if not ready.changed and path.exists():
         return
     for name, value in changes(load_recipe(store.folder), ready.recipe).items():
-        diagnostics.note(f"recipe.toml: {name} = {format_value(value)}")
+        shown = format_value(value)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown):,} characters)"
+        diagnostics.note(f"recipe.toml: {name} = {shown}")
     save_recipe(store.folder, ready.recipe)
 
 
@@ -203,7 +210,8 @@ def _tell(event: Event, bar: diagnostics.Bar) -> Finished | None:
         return event
     if isinstance(event, Progress):
         failed = sum(event.failed.values())
-        bar.update(event.answered + failed, event.planned, _line(event))
+        title = "sentences" if event.unit == "sentences" else None
+        bar.update(event.answered + failed, event.planned, _line(event), title)
     return None
 
 

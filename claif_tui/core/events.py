@@ -8,6 +8,7 @@ from typing import Literal
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.models import AnswerClass, Stage
 
+Unit = Literal["pairs", "sentences"]
 EndState = Literal["finished", "paused", "stopped", "budget", "failed"]
 
 
@@ -104,6 +105,7 @@ class BudgetReached:
 class Progress:
     """Where the run stands. Items are planned pairs; a planned item ends answered or failed.
 
+    With ``unit`` "sentences" the items are sentences that the model is to write before pairs are made of them.
     ``per_second`` counts calls over the last seconds; ``eta_seconds`` is None while unknown.
     """
 
@@ -124,6 +126,7 @@ class Progress:
     reserved_nano: int = 0
     cap_nano: int | None = None
     paused: bool = False
+    unit: Unit = "pairs"
 
     @property
     def open(self) -> int:

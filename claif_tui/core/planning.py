@@ -13,14 +13,16 @@ from itertools import islice
 
 from claif_tui.core.addressing import call_key
 from claif_tui.core.errors import UsageError
-from claif_tui.core.models import Call, Pair, RunKind, Seed, Split
+from claif_tui.core.models import Call, Pair, RunKind, Seed, Source, Split
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.store.items import Item, OccurrenceCounter
-from claif_tui.core.store.seeds import WRITTEN
+from claif_tui.core.store.seeds import Which
 from claif_tui.core.store.store import Store
 from claif_tui.core.store.triplets import TripletCounts
 from claif_tui.core.systems import base
+from claif_tui.core.systems.material import material_of
 from claif_tui.core.systems.registry import SYSTEMS, system_of
+from claif_tui.core.systems.sentences import written_id
 
 CHUNK_SEEDS = 64
 """Seeds that are planned at a time; with the queue behind it this bounds what a run keeps in memory."""
@@ -91,14 +93,56 @@ def triplet_place(pair_id: int) -> tuple[int, int, int]:
     return 0, 0, pair_id
 
 
-def seed_format(recipe: Recipe) -> str | None:
-    """Return the format of the sources whose seeds the system works on; None: all but those that a model wrote."""
-    return WRITTEN if recipe.system == "syncse-scratch" else None
+def writes(recipe: Recipe) -> bool:
+    """Whether the system has its sentences written first (``claif_tui.core.scratch``), and works on no others."""
+    return recipe.system == "syncse-scratch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """How far a recipe's sentences are: ``requests`` settled, ``sentences`` of the ``wanted``.
+
+    ``source`` is what holds them, None before the first answer; ``digest`` what it is found by.
+    """
+
+    digest: str
+    source: Source | None
+    requests: int
+    sentences: int
+    wanted: int
+
+    @property
+    def missing(self) -> int:
+        """Sentences that are still to be written."""
+        return max(0, self.wanted - self.sentences)
+
+
+def written(store: Store, recipe: Recipe, limit: int | None = None) -> Written:
+    """Return how far a recipe's sentences are; ``limit`` as of the plan. Raises ``RecipeError``."""
+    digest = written_id(recipe, material_of(recipe))
+    found = store.sources.written(digest)
+    most = recipe.scratch_sentences
+    return Written(
+        digest=digest,
+        source=found,
+        requests=0 if found is None else found.rows,
+        sentences=0 if found is None else found.unique,
+        wanted=most if limit is None else min(limit, most),
+    )
+
+
+def _which(recipe: Recipe, limit: int | None) -> tuple[int | None, Which]:
+    """Return how many seeds a plan covers at most (None: all), and which: those written for it, or all others."""
+    if not writes(recipe):
+        return limit, False
+    most = recipe.scratch_sentences
+    return (most if limit is None else min(limit, most)), written_id(recipe, material_of(recipe))
 
 
 def seeds_of(store: Store, recipe: Recipe, split: Split = "train", limit: int | None = None) -> Iterator[Seed]:
     """Yield the seeds that a plan covers, in its order."""
-    return store.seeds.iter(splits=(split,), limit=limit, written=seed_format(recipe) == WRITTEN)
+    most, which = _which(recipe, limit)
+    return store.seeds.iter(splits=(split,), limit=most, written=which)
 
 
 def scores_asked(recipe: Recipe) -> int:
@@ -113,8 +157,10 @@ def standing(store: Store, recipe: Recipe, split: Split = "train", limit: int | 
     system, scope = system_of(recipe), requests_id(recipe)
     seeds = occurrences = last = planned = 0
     if "seeds" in system.reads:
-        written = seed_format(recipe) == WRITTEN
-        seeds, occurrences, last = store.seeds.planned(split, limit, written=written)
+        most, which = _which(recipe, limit)
+        seeds, occurrences, last = store.seeds.planned(split, most, written=which)
+        if writes(recipe) and most is not None:
+            seeds = occurrences = most  # those that are not written yet are planned all the same
         planned = system.planned(recipe, seeds, occurrences)
     settled = store.items.counts(scope, last)
     triplets = TripletCounts(failed={})
@@ -133,7 +179,7 @@ def standing(store: Store, recipe: Recipe, split: Split = "train", limit: int | 
 def require_work(store: Store, recipe: Recipe) -> None:
     """Raise ``UsageError`` where the project holds nothing for the recipe's system; it says what to import."""
     system = system_of(recipe)
-    if seed_format(recipe) == WRITTEN:
+    if writes(recipe):
         return  # it has its sentences written first
     triplets = store.triplets.count()
     if "seeds" in system.reads and next(seeds_of(store, recipe, limit=1), None) is not None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
-from claif_tui.core.events import CallFailed, CallStarted, Event, Progress, TokenArrived
+from claif_tui.core.events import CallFailed, CallStarted, Event, Progress, TokenArrived, Unit
 
 BACKLOG_EVENTS = 20_000
 """Events kept for a slow reader; beyond it pieces of streaming answers are left out, facts never are."""
@@ -27,6 +27,7 @@ class Tally:
     troubles: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     paused: bool = False
+    unit: Unit = "pairs"
     _calls_at: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def note(self, event: Event) -> None:
@@ -66,6 +67,7 @@ class Tally:
             reserved_nano=reserved_nano,
             cap_nano=cap_nano,
             paused=self.paused,
+            unit=self.unit,
         )
 
     def _speed(self) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -119,7 +119,7 @@ class Run(ABC, Generic[Item]):
 
     # -- the stream ----------------------------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """Run, yielding what happens; the last event is ``Finished``. Raises ``ClaifError`` if it cannot start.
 
         Closing the iterator early ends the run like ``abandon``.

@@ -29,4 +29,5 @@ def closing_words(state: EndState, progress: Progress) -> str:
             return f"All {progress.planned:,} planned pairs are answered."
         rest = f"{failed:,} failed. Retry them with: retry" if failed else f"{progress.open:,} open."
         return f"{progress.answered:,} of {progress.planned:,} answered, {rest}"
-    return f"{progress.open:,} of {progress.planned:,} planned pairs are open. Start again to go on where it stopped."
+    what = "sentences are to be written" if progress.unit == "sentences" else "planned pairs are open"
+    return f"{progress.open:,} of {progress.planned:,} {what}. Start again to go on where it stopped."

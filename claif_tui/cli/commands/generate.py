@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,9 +59,9 @@ _PRESETS = "; ".join(
 def command(**flags: Any) -> int:
     """Generate and score pairs or triplets for every seed, as the recipe says.
 
-    Systems that read imported triplets (clhaif, claif-scaled, multicsr) score those too. What is answered is never
-    asked again: after a stop, a crash or a kill the same command goes on where it was. What the options change is
-    written to recipe.toml.
+    syncse-scratch has its sentences written first, and makes triplets of those alone. Systems that read imported
+    triplets (clhaif, claif-scaled, multicsr) score those too. What is answered is never asked again: after a stop, a
+    crash or a kill the same command goes on where it was. What the options change is written to recipe.toml.
     """
     fields: dict[str, object] = {
         name: flags[flag]
@@ -80,8 +81,8 @@ def command(**flags: Any) -> int:
 
 def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) -> int:
     from claif_tui.cli import running
-    from claif_tui.core.pipeline import Generation
     from claif_tui.core.planning import RunOptions
+    from claif_tui.core.scratch import run_of
     from claif_tui.core.session import open_desk, plan_of, require_run
 
     ready = running.prepared(store, flags, fields)
@@ -96,8 +97,8 @@ def _generate(store: Store, flags: dict[str, Any], fields: dict[str, object]) ->
     if flags["detach"]:
         return _detach(store, flags["as_json"])
     options = RunOptions(limit=flags["limit"])
-    desk = open_desk(store, ready, streaming=False)
-    ended = running.run(lambda: Generation(store, ready.recipe, options, desk), "generate")
+    opened = partial(open_desk, store, ready, streaming=False)
+    ended = running.run(lambda: run_of(store, ready.recipe, options, opened), "generate")
     return running.show_status(store, ended, flags["as_json"])
 
 
@@ -119,6 +120,7 @@ def _show_plan(store: Store, ready: Ready, plan: Plan, lines: list[str], as_json
                 "model": ready.recipe.model,
                 "endpoint": ready.profile.name,
                 "seeds": plan.seeds,
+                "sentences_missing": plan.missing,
                 "triplets": plan.triplets,
                 "calls": plan.calls,
                 "tokens": list(plan.tokens),

@@ -231,6 +231,8 @@ def add(one: Estimate, other: Estimate) -> Estimate:
 def _answer_tokens(request: Request) -> tuple[int, int]:
     if request.task.op == "score":
         low, high = 3, 90
+    elif request.task.op == "sentences":
+        low, high = 8 * request.task.count, 40 * request.task.count
     else:
         size = len(request.task.text.encode("utf-8", "surrogatepass"))
         low, high = size // 6 + 1, size // 2 + 16

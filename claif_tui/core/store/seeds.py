@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from claif_tui.core.models import BatchResult, Duplicate, Seed, Split
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
 WRITTEN = "scratch"
-"""Format of the sources whose sentences a model wrote; only the system that had them written works on them."""
+"""Format of the sources whose sentences a model wrote; only the recipe that had them written works on them."""
+Which = str | Literal[False] | None
+"""Which seeds: those written under that digest (``Source.sha256``), none that a model wrote, or None: all."""
 
 _COLUMNS = "id, text, split, source_id, line, count"
 
@@ -43,6 +45,33 @@ class SeedsRepo:
             if count > 1:
                 duplicates.append(Duplicate(line, first_line, first_source))
         return BatchResult(unique=len(rows) - len(duplicates), duplicates=tuple(duplicates))
+
+    def add_new(
+        self, conn: sqlite3.Connection, source_id: int, split: Split, rows: Sequence[tuple[str, int]]
+    ) -> BatchResult:
+        """As ``add_batch``, but a text that is there already is left alone: it was not in the user's data again."""
+        duplicates: list[Duplicate] = []
+        for text, line in rows:
+            digest = hashlib.sha256(text.encode()).digest()[:16]
+            known = conn.execute(
+                "SELECT line, source_id FROM seeds WHERE split = ? AND hash = ?", (split, digest)
+            ).fetchone()
+            if known is not None:
+                duplicates.append(Duplicate(line, *known))
+                continue
+            conn.execute(
+                "INSERT INTO seeds(hash, text, split, source_id, line) VALUES (?, ?, ?, ?, ?)",
+                (digest, text, split, source_id, line),
+            )
+        return BatchResult(unique=len(rows) - len(duplicates), duplicates=tuple(duplicates))
+
+    def last_line(self, source_id: int) -> int:
+        """The highest line of a source that gave a seed; 0 if none did."""
+        with self._store.read() as conn:
+            row = conn.execute(
+                "SELECT coalesce(max(line), 0) FROM seeds WHERE source_id = ?", (source_id,)
+            ).fetchone()
+        return int(row[0])
 
     def count(self, split: Split | None = None) -> int:
         """How many distinct sentences."""
@@ -74,21 +103,18 @@ class SeedsRepo:
         limit: int | None = None,
         chunk: int = 1000,
         *,
-        written: bool | None = None,
+        written: Which = None,
     ) -> Iterator[Seed]:
-        """Seeds of these splits in id order, ``chunk`` in memory at a time; no view stays open in between.
-
-        ``written`` chooses those that a model wrote (sources of format ``WRITTEN``), or the others; None: both.
-        """
+        """Seeds of these splits in id order, ``chunk`` in memory at a time; no view stays open in between."""
         after, left = 0, limit
+        of, digest = _of(written)
         marks = ", ".join("?" * len(splits))
         while left is None or left > 0:
             size = chunk if left is None else min(chunk, left)
             with self._store.read() as conn:
                 rows = conn.execute(
-                    f"SELECT {_COLUMNS} FROM seeds WHERE id > ? AND split IN ({marks}){_of(written)}"
-                    " ORDER BY id LIMIT ?",
-                    (after, *splits, size),
+                    f"SELECT {_COLUMNS} FROM seeds WHERE id > ? AND split IN ({marks}){of} ORDER BY id LIMIT ?",
+                    (after, *splits, *digest, size),
                 ).fetchall()
             for row in rows:
                 yield _seed(row)
@@ -98,17 +124,15 @@ class SeedsRepo:
             left = None if left is None else left - size
 
     def planned(
-        self, split: Split = "train", limit: int | None = None, *, written: bool | None = None
+        self, split: Split = "train", limit: int | None = None, *, written: Which = None
     ) -> tuple[int, int, int]:
-        """(distinct sentences, occurrences, last id) of a split's first ``limit`` seeds: what a plan covers.
-
-        ``written`` as in ``iter``.
-        """
+        """(distinct sentences, occurrences, last id) of a split's first ``limit`` seeds: what a plan covers."""
+        of, digest = _of(written)
         with self._store.read() as conn:
             row = conn.execute(
                 "SELECT count(*), coalesce(sum(count), 0), coalesce(max(id), 0) FROM"
-                f" (SELECT id, count FROM seeds WHERE split = ?{_of(written)} ORDER BY id LIMIT ?)",
-                (split, -1 if limit is None else limit),
+                f" (SELECT id, count FROM seeds WHERE split = ?{of} ORDER BY id LIMIT ?)",
+                (split, *digest, -1 if limit is None else limit),
             ).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
 
@@ -160,10 +184,12 @@ class SeedsRepo:
         return [_seed(row) for row in rows]
 
 
-def _of(written: bool | None) -> str:
+def _of(written: Which) -> tuple[str, tuple[str, ...]]:
     if written is None:
-        return ""
-    return f" AND source_id {'IN' if written else 'NOT IN'} (SELECT id FROM sources WHERE format = '{WRITTEN}')"
+        return "", ()
+    if written is False:
+        return f" AND source_id NOT IN (SELECT id FROM sources WHERE format = '{WRITTEN}')", ()
+    return f" AND source_id IN (SELECT id FROM sources WHERE format = '{WRITTEN}' AND sha256 = ?)", (written,)
 
 
 def _seed(row: tuple[int, str, Split, int, int, int]) -> Seed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from claif_tui.core.models import Source, Split
 from claif_tui.core.store.connection import now
+from claif_tui.core.store.seeds import WRITTEN
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
@@ -98,6 +99,10 @@ class SourcesRepo:
     def get(self, source_id: int) -> Source | None:
         """One import."""
         return next((source for source in self.list() if source.id == source_id), None)
+
+    def written(self, digest: str) -> Source | None:
+        """The sentences that a model wrote under that digest (see ``SeedsRepo.iter``)."""
+        return next((one for one in self.list() if one.format == WRITTEN and one.sha256 == digest), None)
 
     def issues(self, source_id: int, limit: int = 200, offset: int = 0) -> Sequence[tuple[int, str, str]]:
         """Rows of one import that were dropped or merged: (line, reason, detail), by line."""
