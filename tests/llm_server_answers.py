@@ -51,7 +51,7 @@ def answer(prompt: str) -> str:
     elif is_score(prompt):
         return score_answer(prompt)
     elif (found := _FIRST.search(prompt)) is not None:
-        text = _paraphrase(found.group(2))
+        text = _dino(found.group(2), prompt)
     else:
         text = "The " + " ".join(WORDS[number(prompt, str(i)) % len(WORDS)] for i in range(6)) + " ."
     return f'{text}" and then some more' if prompt.rstrip().endswith('"') else text
@@ -85,6 +85,16 @@ def _fill(masked: str, prompt: str) -> str:
 
 def _longest_with_mask(prompt: str) -> str:
     return max((line for line in prompt.splitlines() if "<mask>" in line), key=len, default=prompt)
+
+
+def _dino(text: str, prompt: str) -> str:
+    """A paraphrase; for Dino's lower labels more of the words are others."""
+    if "different topics" in prompt:
+        return " ".join(WORDS[number(text, str(place)) % len(WORDS)] for place in range(len(text.split())))
+    if "somewhat similar" in prompt:
+        words = text.split()
+        text = " ".join([*words[: len(words) // 2], *reversed(words[len(words) // 2 :])])
+    return _paraphrase(text)
 
 
 def _paraphrase(text: str) -> str:

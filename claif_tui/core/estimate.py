@@ -98,15 +98,14 @@ def estimate(
         for ask in system.score_asks(recipe, pair.text_a, pair.text_b, pair.hard_negative)
     ]
     per_item = len(asks) // len(items) if items else 1
-    scored = scores_asked(recipe)
     return Plan(
         seeds=unique if "seeds" in system.reads else 0,
         items=planned,
         triplets=count,
         generate=budget.estimate(_requests(recipe, asks), planned * per_item, price),
         score=budget.add(
-            budget.estimate(_requests(recipe, scores), planned * scored, price),
-            budget.estimate(_requests(recipe, imported), count * scored, price),
+            budget.estimate(_requests(recipe, scores), planned * scores_asked(recipe, triplet=negative), price),
+            budget.estimate(_requests(recipe, imported), count * scores_asked(recipe, triplet=True), price),
         ),
         price=price,
     )

@@ -43,7 +43,7 @@ class Generation(Run[Planned | Imported]):
     def __init__(self, store: Store, recipe: Recipe, options: RunOptions, desk: Desk) -> None:
         super().__init__(store, recipe, desk, options.kind)
         self._options = options
-        self._scores = scores_asked(recipe)
+        self._scores = scores_asked(recipe, triplet=self._system.makes == "triplets")
 
     def _args(self) -> dict[str, object]:
         return {"limit": self._options.limit, "split": self._options.split}

@@ -145,11 +145,9 @@ def seeds_of(store: Store, recipe: Recipe, split: Split = "train", limit: int | 
     return store.seeds.iter(splits=(split,), limit=most, written=which)
 
 
-def scores_asked(recipe: Recipe) -> int:
-    """Return how many scores the system asks for an item: 0, 1, or 2 for a triplet's two sides."""
-    system = system_of(recipe)
-    negative = "c" if system.makes == "triplets" or "triplets" in system.reads else None
-    return len(system.score_asks(recipe, "a", "b", negative))
+def scores_asked(recipe: Recipe, *, triplet: bool) -> int:
+    """Return how many scores are asked for a pair (0 or 1), or for a ``triplet`` (0 to 2: one a side)."""
+    return len(system_of(recipe).score_asks(recipe, "a", "b", "c" if triplet else None))
 
 
 def standing(store: Store, recipe: Recipe, split: Split = "train", limit: int | None = None) -> Standing:
@@ -165,7 +163,7 @@ def standing(store: Store, recipe: Recipe, split: Split = "train", limit: int | 
     settled = store.items.counts(scope, last)
     triplets = TripletCounts(failed={})
     if "triplets" in system.reads:
-        triplets = store.triplets.counts(scope, scores_asked(recipe) == 2, split, limit)
+        triplets = store.triplets.counts(scope, scores_asked(recipe, triplet=True) == 2, split, limit)
     return Standing(
         seeds=seeds,
         occurrences=occurrences,
@@ -270,7 +268,7 @@ def _is_wanted(options: RunOptions, settled: Item | None) -> bool:
 
 
 async def _walk_triplets(store: Store, recipe: Recipe, options: RunOptions) -> AsyncIterator[Imported]:
-    scope, both = requests_id(recipe), scores_asked(recipe) == 2
+    scope, both = requests_id(recipe), scores_asked(recipe, triplet=True) == 2
 
     def page(after: int) -> list[Imported]:
         found = dict(

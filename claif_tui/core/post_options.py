@@ -85,6 +85,7 @@ class PostOptions:
     drop_identical: bool = True
     drop_mask: bool = True
     drop_refusals: bool = True
+    drop_off_label: bool = False
     smoothing: float = 0.2
     cap: int = 2
     zero_pairs: int = 2
@@ -99,7 +100,7 @@ class PostOptions:
         """Whether the rule belongs to this funnel, whether or not it drops anything."""
         if rule in _CURATION:
             return self.curation is not None
-        return rule != "off_label" or self.system == "dino"
+        return rule != "off_label" or self.drop_off_label
 
 
 def options_of(
@@ -130,6 +131,8 @@ def options_of(
         # Dino's post-processing is CLAIF's without the look for masks (methods 8.5).
         drop_mask=recipe.drop_mask and system != "dino",
         drop_refusals=recipe.drop_refusals,
+        # The check may have looked at pairs that the recipe without it shares: there they stay.
+        drop_off_label=system == "dino" and recipe.dino_variant == "api+check",
         smoothing=0.0 if triplets else recipe.smoothing,
         cap=0 if triplets else recipe.cap,
         zero_pairs=0 if triplets else recipe.zero_pairs,

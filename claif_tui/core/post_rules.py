@@ -42,10 +42,13 @@ class Standing(NamedTuple):
 
 
 def standings(pair: Pair, options: PostOptions) -> Iterator[Standing]:
-    """Yield what stands for ``pair``: itself, itself with its roles swapped, or its two halves."""
+    """Yield what stands for ``pair``: itself, itself with its roles swapped, or its two halves.
+
+    A triplet that is not wanted at all, by its status or system, is not taken apart.
+    """
     if pair.hard_negative is None:
         yield Standing(pair, pair)
-    elif options.split_triplets:
+    elif options.split_triplets and _unwanted(pair, options) is None:
         yield Standing(_positive(pair), pair, side="positive")
         yield Standing(_negative(pair, pair.hard_negative), pair, side="negative")
     elif options.curation is not None and options.curation.swap and _is_reversed(pair):
@@ -56,27 +59,23 @@ def standings(pair: Pair, options: PostOptions) -> Iterator[Standing]:
 
 def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
     """Return the first rule that drops the pair whatever the others are; None if none does."""
-    if options.statuses is not None and pair.status not in options.statuses:
-        return "status"
-    if options.system is not None and not SYSTEMS[options.system].takes(pair):
-        return "system"
-    texts = [pair.text_a, pair.text_b]
-    if pair.hard_negative is not None:
-        texts.append(pair.hard_negative)
-    if not all(text.strip() for text in texts):
+    if unwanted := _unwanted(pair, options):
+        return unwanted
+    text_a, text_b, negative = pair.text_a, pair.text_b, pair.hard_negative
+    if not text_a.strip() or not text_b.strip() or (negative is not None and not negative.strip()):
         return "empty"
     if options.drop_refusals and pair.answer_class == "refusal" and not pair.text_edited:
         return "refusal"
     # Before the scores: no score is bought for a pair that these two take out anyway.
-    if options.drop_identical and len(set(texts)) < len(texts):
+    if options.drop_identical and (text_a == text_b or negative in (text_a, text_b)):
         return "identical"
-    if options.drop_mask and any(has_mask(text) for text in texts):
+    if options.drop_mask and (has_mask(text_a) or has_mask(text_b) or has_mask(negative or "")):
         return "mask"
     if pair.stale or (pair.kind == "human" and pair.edited):
         return "stale"
     if _lacks_scores(pair, options):
         return "unscored"
-    if pair.answer_class == "off_label" and not pair.text_edited:
+    if options.drop_off_label and pair.answer_class == "off_label" and not pair.text_edited:
         return "off_label"
     if options.curation is not None and pair.hard_negative is not None:
         return _curation_rule(pair, options.curation)
@@ -109,6 +108,14 @@ def pair_id(pair: Pair) -> str:
 def digest(*parts: str) -> bytes:
     """Return 16 bytes over the parts; stored texts hold no NUL, so the joint cannot be forged."""
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _unwanted(pair: Pair, options: PostOptions) -> Rule | None:
+    if options.statuses is not None and pair.status not in options.statuses:
+        return "status"
+    if options.system is not None and not SYSTEMS[options.system].takes(pair):
+        return "system"
+    return None
 
 
 def _lacks_scores(pair: Pair, options: PostOptions) -> bool:

@@ -65,7 +65,7 @@ class Funnel:
     """How ``pairs`` became ``rows``: ``drops`` by rule, in order of application, and what was added.
 
     ``rows == pairs + split - sum(drops) + zero_pairs``, always. ``split`` is how many pairs more there are since a
-    triplet gives two (None: triplets stay whole); they are split before any rule, so each half is dropped by itself.
+    triplet gives two (None: triplets stay whole), each of which is kept or dropped by itself.
     ``zero_missing`` counts the zero pairs for which no partner existed; ``conflicts`` the kept rows whose score is
     the mean of (or the first among) several; ``swapped`` the kept triplets whose roles changed places (None: roles
     are as they were made).
@@ -78,6 +78,8 @@ class Funnel:
     conflicts: int
     split: int | None = None
     swapped: int | None = None
+    system: str | None = None
+    """Whose pairs were taken; None: everybody's."""
 
     @property
     def kept(self) -> int:
@@ -203,6 +205,7 @@ def postprocess(source: Callable[[], Iterable[Pair]], options: PostOptions) -> P
         conflicts=conflicts,
         split=notes.halved if options.split_triplets else None,
         swapped=kept_swapped if options.curation is not None else None,
+        system=options.system,
     )
     return Processed(source, options, decided, funnel)
 

@@ -45,7 +45,6 @@ _DINO: Mapping[str, object] = {
     "score_temperature": 0.0,
     "top_p": 0.9,
     "max_tokens": 40,
-    "drop_mask": False,
     "smoothing": 0.2,
     "cap": 2,
     "zero_pairs": 2,

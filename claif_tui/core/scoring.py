@@ -79,7 +79,7 @@ class Scoring(Run[Pair]):
 
 def require_scores(recipe: Recipe) -> None:
     """Raise ``UsageError`` where the recipe's system asks for no scores at all."""
-    if scores_asked(recipe):
+    if scores_asked(recipe, triplet=True):
         return
     label = "its labels are fixed by the prompts" if recipe.system == "dino" else "its triplets have no scores"
     raise UsageError(

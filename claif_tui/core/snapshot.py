@@ -24,7 +24,7 @@ from typing import Any
 from claif_tui.core.atomic import replacing, sync_folder
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.export import manifest_of, write_rows
-from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of
+from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of, why_nothing
 from claif_tui.core.models import Counts, PairQuery, Status
 from claif_tui.core.postprocess import Example, Funnel
 from claif_tui.core.recipes import Recipe
@@ -308,13 +308,8 @@ class _Tally:
 
 def _nothing(funnel: Funnel, expression: str) -> UsageError:
     drops = ", ".join(f"{rule} {count:,}" for rule, count in funnel.drops.items() if count)
-    hint = f"No pair matches the filter: {expression}" if expression else "Import or generate pairs first."
-    if funnel.drops.get("status"):
-        hint = "Accept some (claif-tui review accept), or: --status all"
-    elif drops:
-        hint = "Loosen the filter or the recipe's post-processing."
     told = f" ({funnel.pairs:,} pairs; {drops})" if drops else ""
-    return UsageError(f"no row is left to freeze{told}", hint)
+    return UsageError(f"no row is left to freeze{told}", why_nothing(funnel, expression))
 
 
 @contextmanager

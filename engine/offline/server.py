@@ -2,7 +2,8 @@
 
 Requests: {"id", "op": "fill" | "paraphrase", "text", "temperature", "top_p", "seed"},
 {"id", "op": "sentences", "topics": [...], "count", "temperature", "top_p", "seed"} (one sentence a line),
-{"id", "op": "score", "text_a", "text_b", "top"} (the end of the scale: 1 unless said), {"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
+{"id", "op": "score", "text_a", "text_b", "top"} (the end of the scale: 1 unless said),
+{"id", "op": "similarity", "pairs": [[a, b], ...]}, {"id", "op": "cancel"}.
 Answers: {"id", "event": "token", "text"} any number of times, then one "done" or "error". What was asked before the end
 of input is still answered.
 """

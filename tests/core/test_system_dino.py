@@ -11,6 +11,7 @@ from claif_tui.core.answers import CleanAnswer
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.llm.rules import Debias
 from claif_tui.core.models import Seed
+from claif_tui.core.post_options import options_of
 from claif_tui.core.recipes import Recipe, preset_recipe
 from claif_tui.core.systems.base import PlanItem, RawAnswer, Reading
 from claif_tui.core.systems.registry import system_of
@@ -160,5 +161,6 @@ def _fits(item: PlanItem, score: float) -> bool:
 
 def test_post_processing_is_claifs_without_the_mask_rule() -> None:
     for recipe in (LOCAL, API, CHECK):
-        assert (recipe.smoothing, recipe.cap, recipe.zero_pairs, recipe.drop_mask) == (0.2, 2, 2, False)
-        assert (recipe.drop_identical, recipe.deduplicate, recipe.zero_pool) == (True, True, "generated")
+        options = options_of(recipe)
+        assert (options.smoothing, options.cap, options.zero_pairs, options.drop_mask) == (0.2, 2, 2, False)
+        assert (options.drop_identical, options.deduplicate, options.zero_pool) == (True, True, "generated")

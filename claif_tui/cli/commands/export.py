@@ -90,14 +90,21 @@ def statuses_of(text: str) -> tuple[Status, ...]:
 
 def show_funnel(funnel: Funnel) -> None:
     """Write how pairs became rows, rule by rule."""
+    from claif_tui.core.exporting import why_nothing
     from claif_tui.core.postprocess import RULES
 
     rows = [("pairs", f"{funnel.pairs:,}", "")]
+    if funnel.split:
+        rows.append(("+ split", f"{funnel.split:,}", "a scored triplet gives two pairs"))
     rows += [(f"- {rule}", f"{count:,}", RULES[rule]) for rule, count in funnel.drops.items() if count]
     rows.append(("+ zero pairs", f"{funnel.zero_pairs:,}", "random pairs with score 0"))
     rows.append(("rows", f"{funnel.rows:,}", ""))
     output.table(rows, right=(1,))
+    if funnel.swapped:
+        output.line(
+            f"{funnel.swapped:,} triplets have swapped roles: the hard negative scored above the positive"
+        )
     if funnel.zero_missing:
         output.line(f"{funnel.zero_missing:,} zero pairs are missing: there was no partner for them")
-    if funnel.pairs and not funnel.kept and funnel.drops.get("status"):
-        output.line("No pair has the wanted status. Accept some (claif-tui review accept), or: --status all")
+    if funnel.pairs and not funnel.kept:
+        output.line(f"No row is left. {why_nothing(funnel)}")

@@ -44,7 +44,9 @@ def command(**flags: Any) -> int:
     with open_project(flags["project"]) as store:
         ready = running.prepared(store, flags)
         require_scores(ready.recipe)
-        ids = _chosen(store, flags["expression"], flags["rescore"], scores_asked(ready.recipe) == 2)
+        ids = _chosen(
+            store, flags["expression"], flags["rescore"], scores_asked(ready.recipe, triplet=True) == 2
+        )
         if not ids:
             diagnostics.note("Every pair that this names has its score.")
             if flags["as_json"]:

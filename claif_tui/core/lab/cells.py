@@ -88,7 +88,7 @@ def _fits(spec: LabSpec, recipe: Recipe) -> None:
     """Refuse what the recipe's system has no part of."""
     system = system_of(recipe)
     if spec.kind == "score":
-        if not scores_asked(recipe) or not applies(BY_NAME["score.prompt"], recipe.system):
+        if not scores_asked(recipe, triplet=False) or not applies(BY_NAME["score.prompt"], recipe.system):
             raise LabError(
                 f"a scoring lab compares scoring prompts, and {recipe.preset} has no choice of them",
                 "Start from a recipe that does: claif-tui recipe set preset=claif",

@@ -89,7 +89,7 @@ def made_pairs(store: Store, cell: Cell, seeds: Sequence[Seed]) -> list[Made]:
 
 def is_due(cell: Cell, answer: CleanAnswer | None) -> bool:
     """Whether a score is bought for an answer: not for what the funnel takes out anyway, nor where labels are fixed."""
-    return answer is not None and answer.answer_class == "ok" and scores_asked(cell.recipe) > 0
+    return answer is not None and answer.answer_class == "ok" and scores_asked(cell.recipe, triplet=False) > 0
 
 
 def look_up(store: Store, questions: Sequence[Question[T]]) -> list[Asked[T]]:

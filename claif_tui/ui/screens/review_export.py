@@ -206,7 +206,13 @@ def funnel_options(funnel: Funnel) -> list[Option]:
     for rule, count in funnel.drops.items():
         text = safe.line(f"− {RULES[rule]:<48.48}{count:>10,}", "" if count else "$text-muted")
         rows.append(Option(text, id=rule, disabled=not count))
-    for name, count in (("kept", funnel.kept), ("+ zero pairs", funnel.zero_pairs), ("rows", funnel.rows)):
+    if funnel.split:
+        more = safe.line(f"{'+ of triplets, which give two pairs each':<50}{funnel.split:>10,}")
+        rows.insert(1, Option(more, disabled=True))
+    ends = [("kept", funnel.kept), ("+ zero pairs", funnel.zero_pairs), ("rows", funnel.rows)]
+    if funnel.swapped:
+        ends.insert(1, ("  of these with swapped roles", funnel.swapped))
+    for name, count in ends:
         rows.append(Option(safe.line(f"{name:<50}{count:>10,}"), disabled=True))
     return rows
 

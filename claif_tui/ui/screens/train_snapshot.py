@@ -161,8 +161,12 @@ def funnel_words(funnel: Funnel) -> Content:
     rows += [
         (f"− {RULES[rule]:<48.48}{count:>10,}", "$text-muted") for rule, count in funnel.drops.items() if count
     ]
+    if funnel.split:
+        rows.insert(1, f"{'+ of triplets, which give two pairs each':<50}{funnel.split:>10,}")
     if funnel.zero_pairs:
         rows.append(f"{'+ zero pairs':<50}{funnel.zero_pairs:>10,}")
+    if funnel.swapped:
+        rows.append(f"{'  of these with swapped roles':<50}{funnel.swapped:>10,}")
     none = not funnel.rows
     rows.append((f"{'rows':<50}{funnel.rows:>10,}", "bold $text-error" if none else "bold"))
     if none:
