@@ -21,10 +21,12 @@ def estimate_title(estimate: Plan) -> str:
 
 def estimate_lines(estimate: Plan, budget: str = "") -> list[str]:
     """The estimate in two or three lines: calls, tokens, and what they cost or why that is not known."""
-    asked, scored = estimate.generate.calls, estimate.score.calls
-    calls = f"calls {asked:,} + {scored:,}" if asked and scored else f"calls {asked + scored:,}"
+    stages = (estimate.write.calls, estimate.generate.calls, estimate.score.calls)
+    calls = "calls " + (" + ".join(f"{count:,}" for count in stages if count) or "0")
     tokens = f"tokens {span(estimate.tokens)}"
     lines = [f"{calls}    {tokens}"]
+    if estimate.missing:
+        lines.append(f"of them {estimate.write.calls:,} or more for {estimate.missing:,} sentences first")
     lines.append(f"cost {cost_text(estimate)}" + (f"    {budget}" if budget else ""))
     return lines
 

@@ -15,6 +15,7 @@ from claif_tui.core.llm.rules import Contrast, Debias, Rule
 from claif_tui.core.masking import MASK
 from claif_tui.core.models import Seed
 from claif_tui.core.recipes import Recipe
+from claif_tui.core.store.seeds import Which
 from claif_tui.core.systems.base import Ask, PlanItem, System
 from claif_tui.core.systems.material import material_of
 from claif_tui.core.systems.registry import system_of
@@ -55,8 +56,8 @@ class Subject:
     triplet: Triplet | None = None
     triplets: int = 0
     at: int = 0
-    written: bool = False
-    """Whether the seeds are sentences that a model wrote for the recipe."""
+    which: Which = False
+    """Which seeds these are: all that no model wrote, or those written for the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,7 +195,7 @@ what has landed while the run goes on.
         flying = progress.in_flight if job.state in LIVE else 0
         self._title("#streaming", f"Streaming · {flying} in flight" if flying else "Streaming")
         state = text.state_of(job.state, flight.finished)
-        box = text.run_box(state, progress, self._limit_before, 30, flight.deck.unit)
+        box = text.run_box(state, progress, self._limit_before, 30, flight.unit)
         if job.message and job.state not in LIVE:
             box = safe.lines(box, safe.line(job.message, "$text-muted"))
         self._put("#run", box)

@@ -82,7 +82,7 @@ class GenerateJob(Job):
             progress=JobProgress(
                 done=progress.planned - progress.open,
                 total=progress.planned,
-                unit=self.flight.deck.unit,
+                unit=self.flight.unit,
                 rate=progress.per_second,
             ),
         )

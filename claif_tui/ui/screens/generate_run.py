@@ -39,6 +39,7 @@ class Seen:
 def look(store: Store) -> Seen:
     """Read plan, endpoint, money, runs and what landed last; what does not stand is said, not raised."""
     from claif_tui.core.errors import ClaifError
+    from claif_tui.core.planning import writes, written
     from claif_tui.core.recipes import Recipe
     from claif_tui.core.session import require_run
     from claif_tui.core.status import status
@@ -66,6 +67,7 @@ def look(store: Store) -> Seen:
         estimate=_estimate_words(store, recipe, endpoint, where.open) if endpoint else "",
         other=where.active if where.active is not None and where.active.pid != os.getpid() else None,
         problem=problem,
+        missing=written(store, recipe).missing if writes(recipe) and not found.problem else 0,
         system=recipe.system,
         unit=deck.unit,
     )
@@ -153,8 +155,8 @@ async def start(
     screen: GenerateScreen, *, reasons: frozenset[str] | None = None, retrying: bool = False
 ) -> None:
     """Start a run of what is open, or of failed calls again; asks first when it may cost money."""
-    from claif_tui.core.pipeline import Generation
     from claif_tui.core.planning import RunOptions
+    from claif_tui.core.scratch import run_of
     from claif_tui.ui.endpoints import open_desk
 
     shell = screen.shell
@@ -175,11 +177,10 @@ async def start(
     store = screen.store
     if store is None:
         return
-    desk = await shell.background(partial(open_desk, store, ready.recipe, ready.endpoint, ready.cap_nano))
+    opened = partial(open_desk, store, ready.recipe, ready.endpoint, ready.cap_nano)
+    run = await shell.background(partial(run_of, store, ready.recipe, options, opened))
     deck = deck_of(ready.recipe)
-    job = GenerateJob(
-        Generation(store, ready.recipe, options, desk), store, "retry" if retrying else "generate", deck
-    )
+    job = GenerateJob(run, store, "retry" if retrying else "generate", deck)
     job.flight.start_histogram(await shell.db(partial(stored, deck=deck)))
     shell.jobs.start(job)
     screen.adopt(job)

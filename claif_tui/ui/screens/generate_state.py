@@ -73,6 +73,12 @@ class Flight:
         self._by_key: dict[str, int] = {}
         self._free: deque[int] = deque(range(SLOTS))
 
+    @property
+    def unit(self) -> str:
+        """What the run makes now: sentences in its first phase, then pairs or triplets."""
+        writing = self.progress is not None and self.progress.unit == "sentences"
+        return "sentences" if writing else self.deck.unit
+
     def start_histogram(self, counts: Groups) -> None:
         """Begin with the scores that are in the project already."""
         self.histogram = {group: list(bins) for group, bins in counts.items()}

@@ -47,6 +47,8 @@ class Plan:
     """A live run of another process."""
     problem: str = ""
     """Why a run cannot start: a recipe or endpoint that does not stand, or nothing that its system works on."""
+    missing: int = 0
+    """Sentences that the model writes before anything is made of them."""
     system: str = "claif"
     unit: str = "pairs"
 
@@ -108,8 +110,10 @@ def run_box(state: str, progress: Progress, before: int, width: int, unit: str =
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
     eta = f"   ETA {clock(progress.eta_seconds)}" if state == "running" else ""
+    phase = [("1 of 2: sentences to begin with", "$text-muted")] if progress.unit == "sentences" else []
     rows: list[safe.Part] = [
         safe.join((f"{glyph} {word}", style)),
+        *phase,
         bar(done, progress.planned, max(6, width - 6)),
         f"{done:,} / {progress.planned:,} {unit}",
     ]
@@ -163,6 +167,8 @@ def idle_box(plan: Plan) -> Content:
         f"{plan.planned - plan.left:,} / {plan.planned:,} {plan.unit}",
         (plan.endpoint, "$text-muted"),
     ]
+    if plan.missing:
+        rows.append(f"{plan.missing:,} sentences are written first")
     if plan.estimate:
         rows.append(plan.estimate)
     if plan.left:
@@ -188,7 +194,9 @@ def idle_line(plan: Plan) -> Content:
     tail = f"g {begun}" if plan.left else "5 reviews what landed" if plan.planned else ""
     return safe.join(
         bar(plan.planned - plan.left, plan.planned, 8),
-        head + (f" · {plan.estimate}" if plan.estimate else ""),
+        head
+        + (f" · {plan.missing:,} sentences first" if plan.missing else "")
+        + (f" · {plan.estimate}" if plan.estimate else ""),
         (f"   {tail}", "bold $text-primary"),
     )
 

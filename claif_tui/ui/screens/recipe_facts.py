@@ -29,17 +29,20 @@ class Outlook:
 
 def subject_of(store: Store, *, recipe: Recipe, at: int) -> Subject:
     """Count the seeds and imported triplets that the recipe's system reads, and fetch the ones at place ``at``."""
-    from claif_tui.core.planning import seed_format
-    from claif_tui.core.store.seeds import WRITTEN
+    from claif_tui.core.errors import ClaifError
+    from claif_tui.core.planning import which_seeds
 
-    written = seed_format(recipe) == WRITTEN
-    seeds = store.seeds.planned("train", written=written)[0]
-    return in_view(store, subject=Subject(seeds=seeds, triplets=store.triplets.count(), written=written), at=at)
+    try:
+        which = which_seeds(recipe)
+    except ClaifError:  # the material does not give what is drawn from it: the preview says so
+        which = False
+    seeds = store.seeds.planned("train", written=which)[0]
+    return in_view(store, subject=Subject(seeds=seeds, triplets=store.triplets.count(), which=which), at=at)
 
 
 def in_view(store: Store, *, subject: Subject, at: int) -> Subject:
     """Return the subject at another place."""
-    seed = store.seeds.at(at % subject.seeds, "train", written=subject.written) if subject.seeds else None
+    seed = store.seeds.at(at % subject.seeds, "train", written=subject.which) if subject.seeds else None
     triplet = None
     if subject.triplets:
         ids = store.triplets.first(at % subject.triplets + 1)
@@ -71,7 +74,10 @@ def outlook(store: Store, *, recipe: Recipe) -> Outlook:
         require_work(store, recipe)
     except ClaifError as error:
         return replace(found, lack=_words(error))
-    return replace(found, plan=estimate_plan(store, recipe, price))
+    try:
+        return replace(found, plan=estimate_plan(store, recipe, price))
+    except ClaifError as error:
+        return replace(found, lack=_words(error))
 
 
 def _words(error: ClaifError) -> str:
