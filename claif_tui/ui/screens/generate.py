@@ -204,7 +204,8 @@ what has landed while the run goes on.
         swapped = flight.swapped if flight.deck.curation is not None else None
         self._put("#funnel", text.funnel_box(dropped, flight.generated, swapped))
         line = text.run_line(state, progress, self._limit_before)
-        self._put("#brief", safe.lines(line, text.troubles_line(progress.troubles, progress.failed, dropped)))
+        told = {name: count for name, count in (*dropped.items(), ("swapped", swapped or 0)) if count}
+        self._put("#brief", safe.lines(line, text.troubles_line(progress.troubles, progress.failed, told)))
         if self._frame % (SLOW * FRAMES) == 0:
             self._limit_before = progress.limit
 

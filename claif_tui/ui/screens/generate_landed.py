@@ -50,12 +50,17 @@ class LandedList(WorkerErrors, RowList[Landed], inherit_bindings=False):
     """Landed pairs of a run. ``g`` stays the run's key here, so the list has no vim ends."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*RowList.NAVIGATION]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"landed-list--seed", "landed-list--note"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "landed-list--seed",
+        "landed-list--note",
+        "landed-list--negative",
+    }
     DEFAULT_CSS = """
     LandedList {
         height: 1fr;
         & > .landed-list--seed { color: $text-muted; }
         & > .landed-list--note { color: $text-warning; }
+        & > .landed-list--negative { color: $text-primary; }
     }
     """
 
@@ -80,7 +85,7 @@ class LandedList(WorkerErrors, RowList[Landed], inherit_bindings=False):
             *cells,
             (_cut(row.text_b, columns.text), ""),
             ("  ", ""),
-            (row.hard_negative, "landed-list--note"),
+            (row.hard_negative, "landed-list--negative"),
         ]
 
 

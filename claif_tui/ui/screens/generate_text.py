@@ -135,7 +135,9 @@ def run_line(state: str, progress: Progress, before: int) -> Content:
     """Return the same as one line, for a narrow terminal."""
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
-    head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), f"  {done:,}/{progress.planned:,}")
+    unit = " sentences" if progress.unit == "sentences" else ""
+    counts = f"  {done:,}/{progress.planned:,}{unit}"
+    head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), counts)
     spent = usd(progress.spent_nano) if progress.spent_nano or progress.cap_nano is not None else "free"
     spent += "" if progress.cap_nano is None else f"/{usd(progress.cap_nano)}"
     if state not in LIVE_WORDS:

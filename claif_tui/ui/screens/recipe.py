@@ -433,7 +433,8 @@ class RecipeScreen(ClaifScreen):
             self.shell.say(f"Mend first: {', '.join(sorted(self.draft.problems))}.", severity="error")
             return
         subject = self._subject
-        await try_on_seeds(self, self.draft.recipe, subject.at % max(1, subject.seeds), self.draft.budget)
+        at = subject.at % subject.seeds if subject.seeds else subject.at
+        await try_on_seeds(self, self.draft.recipe, at, self.draft.budget)
 
     def action_lab(self) -> None:
         """Compare prompts or mask rates on the same rows."""
