@@ -19,13 +19,14 @@ from torch import nn
 
 from engine.checkpoint import save_cross_encoder, save_sentence_transformer
 from engine.config import TrainConfig
+from engine.datafiles.nli import LABELS
 from engine.encoder import CrossEncoder, Encoder
 from engine.gradients import Gradients
 from engine.objectives import Learner, build
 from engine.optimiser import Optimiser
 from engine.schedule import warmup_steps
 
-Kind = Literal["cosine", "ranking", "cross"]
+Kind = Literal["cosine", "ranking", "cross", "nli"]
 Columns = Sequence[list[str]]
 SCALE = 20.0
 """Of the ranking loss, which is a temperature of 0.05."""
@@ -56,16 +57,21 @@ class Peer:
         from transformers import get_linear_schedule_with_warmup
 
         torch.manual_seed(config.seed)
-        encoder = build(replace(config, precision="fp32"), torch.device("cpu")).encoder
+        learner = build(replace(config, precision="fp32"), torch.device("cpu"))
         self._device = device
-        self.model, self._loss = _loaded(kind, encoder, device)
+        self.model, self._loss = _loaded(kind, learner.encoder, device)
         self._kind = kind
         self.model.train()
         for part in self.model.modules():
             if isinstance(part, nn.Dropout):
                 part.p = config.dropout
         plain = ("bias", "LayerNorm.weight")
-        named = [(name, one) for name, one in self.model.named_parameters() if one.requires_grad]
+        trained = self.model
+        if learner.classifier is not None:
+            self._loss.classifier.load_state_dict(learner.classifier.state_dict())
+            trained = self._loss  # which holds the model
+        named = [(name, one) for name, one in trained.named_parameters() if one.requires_grad]
+        self._parameters = [one for _, one in named]
         self._adam = torch.optim.AdamW(
             [
                 {
@@ -85,13 +91,14 @@ class Peer:
     def step(self, number: int, texts: Columns, scores: list[float] | None) -> float:
         """One step; the loss."""
         labels = None if scores is None else torch.tensor(scores, device=self._device)
+        labels = labels.long() if labels is not None and self._kind == "nli" else labels
         if self._kind == "cross":
             loss = self._loss(list(texts), labels)
         else:
             features = [self.model.preprocess(side) for side in texts]
             loss = self._loss([{k: _to(v, self._device) for k, v in one.items()} for one in features], labels)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
         self._adam.step()
         self._schedule.step()
         self._adam.zero_grad()
@@ -117,12 +124,15 @@ def _loaded(kind: Kind, encoder: Encoder | CrossEncoder, device: torch.device) -
         from sentence_transformers.sentence_transformer.losses import (
             CosineSimilarityLoss,
             MultipleNegativesRankingLoss,
+            SoftmaxLoss,
         )
 
         save_sentence_transformer(encoder, place, "")
         model = SentenceTransformer(str(place), device=str(device))
     if kind == "cosine":
         return model, CosineSimilarityLoss(model)
+    if kind == "nli":
+        return model, SoftmaxLoss(model, encoder.dimension, len(LABELS))
     return model, MultipleNegativesRankingLoss(model, scale=SCALE)
 
 

@@ -40,8 +40,13 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _model(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the evaluation data (SentEval)")
-    parser.add_argument("--tasks", default="sts", help="sts, transfer, all, or names: STS12,MR,...")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder of the evaluation data (SentEval); of rerank also a file",
+    )
+    parser.add_argument("--tasks", default="sts", help="sts, transfer, all, rerank, or names: STS12,MR,...")
     parser.add_argument(
         "--mode", choices=("full", "fast"), default="full", help="of the transfer tasks; papers report full"
     )

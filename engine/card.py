@@ -34,6 +34,18 @@ def lineage(config: TrainConfig, examples: Examples) -> dict[str, Any]:
     return facts
 
 
+STAND_IN = (
+    "A demo: its training data hold answers of the offline model, which stands in for a language model. Its figures "
+    "say nothing about the method."
+)
+
+
+def stand_in(data: Mapping[str, Any]) -> bool:
+    """Whether a run's data, as ``lineage`` has them, say that they rest on the offline model; unsaid is False."""
+    manifest = data.get("lineage")
+    return isinstance(manifest, dict) and manifest.get("stand_in") is True
+
+
 def card(
     config: TrainConfig,
     data: Mapping[str, Any],
@@ -46,6 +58,8 @@ def card(
     Nor has it names of people or of endpoints: models are handed on. ``overlap`` is what was noted with the run about
     evaluation sets, see ``engine.overlap``.
     """
+    if stand_in(data):
+        remarks = (*remarks, STAND_IN)
     settings = {
         name: value
         for name, value in to_mapping(config).items()
@@ -90,6 +104,7 @@ _PUBLIC = (
     "made_by",
     "preset",
     "made_with",
+    "stand_in",
     "smoothing",
     "post_processing",
     "funnel",

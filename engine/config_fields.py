@@ -17,10 +17,10 @@ from engine.presets import VALUES
 Value = bool | int | float | str | tuple[str, ...]
 Kind = Literal["bool", "int", "float", "text", "choice", "names", "lines"]
 
-OBJECTIVES = ("mse", "cross", "infonce", "soft-infonce", "masked-infonce")
+OBJECTIVES = ("mse", "cross", "softmax-nli", "infonce", "soft-infonce", "masked-infonce")
 IN_BATCH = ("infonce", "soft-infonce", "masked-infonce")
 """Objectives that contrast a row with all others of its batch, so that the size of the batch is part of the loss."""
-BI_ENCODERS = ("mse", *IN_BATCH)
+BI_ENCODERS = ("mse", "softmax-nli", *IN_BATCH)
 LAUNCHERS = ("local", "torchrun", "slurm")
 SLURM = ("slurm",)
 POOLINGS = ("mean", "cls", "cls_before_pooler", "avg_first_last", "static_last", "avg_top2", "prompt")
@@ -28,6 +28,7 @@ POOLINGS = ("mean", "cls", "cls_before_pooler", "avg_first_last", "static_last",
 COMPAT: Mapping[str, tuple[str, ...]] = {
     "mse": (),
     "cross": (),
+    "softmax-nli": (),
     "infonce": (),
     "soft-infonce": ("smooth-all-zero-test",),
     "masked-infonce": ("multicsr-bce",),
@@ -197,9 +198,9 @@ _TABLE = (
     Field(
         name="smooth",
         kind="choice",
-        choices=("smooth_positive", "smooth_all"),
+        choices=("smooth_positive", "smooth_all", "smooth_negative"),
         objectives=("soft-infonce",),
-        help="Where the score goes: on the positive alone, or its rest spread over all other columns",
+        help="Scores go on: the positive; and its rest on all others; or the hard negative's on itself too (ours)",
     ),
     Field(
         name="mask_threshold",

@@ -63,9 +63,9 @@ class Examples:
     """A sequence of rows that stay on disk. Indices run from 0 to ``len(examples) - 1``.
 
     ``kind`` says how many sentences a row has: 1 "sentences", 2 "pairs", 3 "triplets". ``columns`` are those
-    that every row has, of: sentence1, sentence2, hard_negative, score, negative_score (both on 0-1), split, and
-    for snapshots and exports kind and pair_id. ``fingerprint`` is 16 hex digits over the content: equal for
-    equal rows of equal files, wherever they lie.
+    that every row has, of: sentence1, sentence2, hard_negative, score, negative_score (both on 0-1) or label (a number
+    of ``engine.datafiles.nli``), split, and for snapshots and exports kind and pair_id. ``fingerprint`` is 16 hex
+    digits over the content: equal for equal rows of equal files, wherever they lie.
     """
 
     def __init__(
@@ -115,8 +115,8 @@ class Examples:
                 found[name] = [row[place] for row in rows]
         return found
 
-    def numbers(self, name: Literal["score", "negative_score"]) -> Floats:
-        """Return all values of a score column, on 0-1; raises ``KeyError`` if there is none."""
+    def numbers(self, name: Literal["score", "negative_score", "label"]) -> Floats:
+        """Return all values of a score column, on 0-1, or class numbers; raises ``KeyError`` if there is none."""
         return self._numbers[name]
 
     def of_split(self, split: Literal["train", "dev", "test"]) -> Examples:
@@ -145,12 +145,14 @@ def read(
     format: Format = "auto",  # noqa: A002  (the word users type)
     score_scale: Scale | None = None,
     allow_test: bool = False,
+    labelled: bool = False,
 ) -> Examples:
     """Open a training or dev file: one pass that checks every row, then rows by index.
 
     ``path`` may be a snapshot (its folder, its examples.jsonl, or packed), a JSON Lines, CSV, TSV, STS-B or text
     file, or SNLI files (their folder or one of them; ``engine.datafiles.snli`` says how they become triplets).
-    Scores are on ``score_scale`` ("0-1" or "0-5"; by default what all of them say) and come out on 0-1.
+    With ``labelled`` rows have an NLI label each, of SNLI files, or in a column that ``engine.datafiles.nli`` names;
+    otherwise scores are on ``score_scale`` ("0-1" or "0-5"; by default what all of them say) and come out on 0-1.
     Held-out test data is refused unless ``allow_test``: a file by its name or STS-B's 1,379 rows; rows that name
     a test split are left out and counted. Raises ``DataError`` naming file, line and column.
     """
@@ -164,10 +166,10 @@ def read(
         raise DataError(f"{path}: is no snapshot", "Expected a folder with examples.jsonl and manifest.json.")
     snli = find_snli(path, allow_test=allow_test) if format in ("auto", "snli") else None
     if snli is not None:
-        return _read_snli(*snli, allow_test)
+        return _read_snli(*snli, allow_test, labelled)
     if format == "snli":
         raise DataError(f"{path}: no s1, s2 and labels files of one split are there")
-    return _read_file(path, format, score_scale, allow_test)
+    return _read_file(path, format, score_scale, allow_test, labelled)
 
 
 def shuffled(count: int, seed: int, epoch: int) -> Indices:
@@ -233,23 +235,30 @@ def _read_snapshot(snapshot: Snapshot, allow_test: bool) -> Examples:
     return _examples(table, report, ScaleGuess("0-1", "", False), allow_test)
 
 
-def _read_snli(folder: Path, split: str, allow_test: bool) -> Examples:
+def _read_snli(folder: Path, split: str, allow_test: bool, labelled: bool) -> Examples:
     where = str(folder / f"s1.{split}")
     if split == "test" and not allow_test:
         raise refusal(where, "its name says 'test'")
-    table, digest = scan_snli(folder, split)
-    why = f"split {split} (the files' names); the k-th entailment of a premise goes with its k-th contradiction"
+    table, digest = scan_snli(folder, split, labelled=labelled)
+    rows = (
+        "each line is a pair with its label"
+        if labelled
+        else "the k-th entailment of a premise goes with its k-th contradiction"
+    )
+    why = f"split {split} (the files' names); {rows}"
     return _examples(table, _report(where, "snli", digest, why), None, allow_test)
 
 
-def _read_file(path: Path, asked: Format, score_scale: Scale | None, allow_test: bool) -> Examples:
+def _read_file(
+    path: Path, asked: Format, score_scale: Scale | None, allow_test: bool, labelled: bool
+) -> Examples:
     named = named_split(path)
     split, why = named or ("train", "nothing says otherwise")
     file = ByteFile.open(path)
     if split == "test" and not allow_test:
         raise refusal(str(path), why)
-    layout, reason = choose_layout(file, asked)
-    table = scan(file, layout, split=split, allow_test=allow_test)
+    layout, reason = choose_layout(file, asked, labelled=labelled)
+    table = scan(file, layout, split=split, allow_test=allow_test, labelled=labelled)
     if layout.name == "stsb" and len(table.lines) == STSB_TEST_ROWS and not allow_test:
         raise refusal(str(path), f"{STSB_TEST_ROWS:,} rows in STS-B's layout are its test split")
     guesses = [f"split {split} ({why})"] if named else []
@@ -276,6 +285,9 @@ def _examples(table: Table, report: Report, scale: ScaleGuess | None, allow_test
     keep = np.ones(len(table.lines), dtype=np.bool_)
     numbers = {"score": table.scores, "negative_score": table.negative_scores}
     numbers = {name: values for name, values in numbers.items() if not np.isnan(values).all()}
+    labels = {"label": numbers["score"]} if table.labelled and "score" in numbers else {}
+    if table.labelled:
+        numbers, scale = {}, None
     if numbers and scale is None:
         every = np.concatenate(list(numbers.values()))
         scale = find_scale(report.path, every, np.tile(table.lines, len(numbers)))
@@ -305,9 +317,11 @@ def _examples(table: Table, report: Report, scale: ScaleGuess | None, allow_test
     if not report.rows:
         raise _nothing_left(report)
     named = ("sentence1", "sentence2", "hard_negative")[: max(table.sentences, 1)]
+    numbers |= labels
     columns = (*named, *numbers, "split", *(("kind", "pair_id") if table.identified else ()))
     layout = "jsonl" if report.format == "snapshot" else report.format
-    facts = [report.sha256, layout, None if scale is None else scale.scale, allow_test, report.rows]
+    read_as = "labels" if labels else None if scale is None else scale.scale
+    facts = [report.sha256, layout, read_as, allow_test, report.rows]
     fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     places = np.flatnonzero(keep)
     return Examples(table.store, places, numbers, table.splits[keep], columns, kind, fingerprint, report)

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from engine import rundir
 from engine.errors import ConfigError, DataError, ModelError
-from engine.evaluate import sts
+from engine.evaluate import rerank, sts
 from engine.evaluate.baselines import whiten_own
 from engine.evaluate.files import read_lines
+from engine.evaluate.queries import read_queries
 from engine.evaluate.vectors import is_vectors, read_vectors
 from engine.stats import mean
-from engine.tasks import STS, TASKS, TRANSFER, select
+from engine.tasks import EVERY, RERANK, STS, TRANSFER, select
 
 if TYPE_CHECKING:
+    from engine.evaluate.rerank import RerankResult
     from engine.evaluate.transfer import Mode, TransferResult
 
     Arrays = dict[str, NDArray[Any]]
@@ -55,37 +57,42 @@ def evaluate(
 ) -> dict[str, Any]:
     """{model, data, tasks: {STS12: {spearman, n, …}, …, MR: {accuracy, n, …}}, avg_sts, avg_transfer}, all x100.
 
-    An average is None unless all of its seven tasks were asked for and have a figure. ``predictions`` names a .npz
-    file to write: of each task ``TASK.fingerprint``, ``TASK.gold`` and ``TASK.predicted`` (n,), similarities in float32
-    or class numbers in int8, in an order that depends on the data alone.
+    Reranking stands there as rerank: {map, n, …}. An average is None unless all of its seven tasks were asked for and
+    have a figure. ``predictions`` names a .npz file to write: of each task ``TASK.fingerprint``, ``TASK.gold`` and
+    ``TASK.predicted`` (n,), similarities in float32 or class numbers in int8, in an order that depends on the data
+    alone; of reranking the number of positives and the average precision of each query.
     """
     names = select(tasks)
     spec = resolve(model)
-    chosen_sts = [name for name in names if TASKS[name].kind == "sts"]
-    chosen_transfer = [name for name in names if TASKS[name].kind == "transfer"]
+    chosen_sts = [name for name in names if EVERY[name].kind == "sts"]
+    chosen_transfer = [name for name in names if EVERY[name].kind == "transfer"]
+    queries = read_queries(data) if RERANK in names else None
     found: dict[str, dict[str, object]] = {}
     arrays: Arrays = {}
     cross = is_cross(spec)
-    if options.whiten_own and (cross or chosen_transfer):
+    if options.whiten_own and (cross or chosen_transfer or queries):
         raise ConfigError(
             "whitening with a task's own sentences is for vectors on STS tasks, not for "
-            f"{spec if cross else chosen_transfer[0]}",
+            f"{spec if cross else next(iter(chosen_transfer), RERANK)}",
             "Choose --tasks sts, or name a corpus.",
         )
     if cross:
         if chosen_transfer:
             raise ConfigError(
                 f"tasks: {spec} is a cross-encoder, which gives no vectors for {chosen_transfer[0]}",
-                "Choose --tasks sts.",
+                "Choose --tasks sts, or rerank.",
             )
         _no_pooling(spec, options)
         from engine.loading import pair_scorer
 
-        scored = sts.sts_cross(pair_scorer(spec, options), data, chosen_sts)
+        score = pair_scorer(spec, options)
+        scored = sts.sts_cross(score, data, chosen_sts) if chosen_sts else {}
+        ranked = rerank.rerank_cross(score, queries) if queries else None
     else:
         encode = _encode(spec, options)
         adapt = _whiten_own(options.whiten_dim) if options.whiten_own else None
         scored = sts.sts(encode, data, chosen_sts, adapt=adapt) if chosen_sts else {}
+        ranked = rerank.rerank(encode, queries) if queries else None
     for name, one in scored.items():
         found[name] = one.as_json()
         arrays |= _arrays(one, np.float32)
@@ -97,6 +104,9 @@ def evaluate(
             sorted_out = transfer.transfer(encode, data, name, mode, device().type)
             found[name] = sorted_out.as_json()
             arrays |= _arrays(sorted_out, np.int8)
+    if ranked is not None:
+        found[RERANK] = ranked.as_json()
+        arrays |= _ranked_arrays(ranked)
     if predictions is not None:
         _write_arrays(predictions, arrays)
     return {
@@ -183,6 +193,14 @@ def _arrays(one: sts.StsResult | TransferResult, kind: type[np.generic]) -> Arra
         f"{one.task}.fingerprint": np.array(one.fingerprint),
         f"{one.task}.gold": one.gold.astype(kind),
         f"{one.task}.predicted": one.predictions.astype(kind),
+    }
+
+
+def _ranked_arrays(one: RerankResult) -> Arrays:
+    return {
+        f"{RERANK}.fingerprint": np.array(one.fingerprint),
+        f"{RERANK}.gold": one.relevant.astype(np.float32),
+        f"{RERANK}.predicted": one.precisions.astype(np.float32),
     }
 
 

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from engine.errors import ConfigError
 
-Smooth = Literal["smooth_positive", "smooth_all"]
+Smooth = Literal["smooth_positive", "smooth_all", "smooth_negative"]
 
 SMOOTH_ALL_ZERO_TEST = "smooth-all-zero-test"
 """The official soft InfoNCE tests "is this target 0" where "is this the positive column" is meant."""
@@ -83,6 +83,27 @@ def bce(logits: Tensor, scores: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(wide, scores.to(wide.dtype))
 
 
+def nli_features(u: Tensor, v: Tensor) -> Tensor:
+    """[u; v; |u - v|] of each pair of rows: (n, d), (n, d) -> (n, 3d). SBERT paper, section 3."""
+    if u.shape != v.shape or u.dim() != 2:
+        raise ValueError(f"nli_features needs two (n, d) tensors of one shape, not {_shape(u)} and {_shape(v)}")
+    u, v = _wide(u), _wide(v)
+    return torch.cat([u, v, (u - v).abs()], dim=1)
+
+
+def softmax_nli(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of a pair's NLI label, SBERT's classification objective: SBERT paper, section 3.
+
+    logits (n, 3), of a linear layer over ``nli_features``; labels (n,) are class numbers, whole and in 0..2, in any
+    number type; n at least 1.
+    """
+    if logits.dim() != 2 or labels.shape != (len(logits),) or len(logits) == 0:
+        raise ValueError(
+            f"(n, classes) logits and (n,) labels are needed, not {_shape(logits)} and {_shape(labels)}"
+        )
+    return F.cross_entropy(_wide(logits), labels.long())
+
+
 def contrastive_logits(similarities: Tensor, temperature: float, hard_negative_weight: float = 0.0) -> Tensor:
     """Similarities / temperature, with the log-weight added at each row's own hard negative: same shape as given.
 
@@ -116,13 +137,24 @@ def info_nce(similarities: Tensor, temperature: float, *, hard_negative_weight: 
     return F.cross_entropy(logits, _own_columns(logits))
 
 
-def soft_targets(scores: Tensor, columns: int, *, smooth: Smooth, compat: Collection[str] = ()) -> Tensor:
+def soft_targets(
+    scores: Tensor,
+    columns: int,
+    *,
+    smooth: Smooth,
+    negative_scores: Tensor | None = None,
+    compat: Collection[str] = (),
+) -> Tensor:
     """What each column of each row is worth in `soft_info_nce`: scores (n,) in 0..1 -> (n, columns).
 
     `smooth_positive` gives the positive column y_i and the others 0. `smooth_all` gives the positive column y_i and
     each other (1 - y_i) / (columns - 1), so that rows sum to 1. Under the compat name `smooth-all-zero-test` a positive
     column whose score is exactly 0 gets 1 / (columns - 1) as well, as in the official code; such a row sums to
     columns / (columns - 1).
+
+    `smooth_negative` is ours, no paper's: the positive column gets y_i, the row's own hard negative n_i of
+    `negative_scores` (n,) in 0..1, and the others 0; columns must be 2n. Rows sum to y_i + n_i, so that one whose two
+    pairs score 0 has no gradient as an anchor. With n = 0 everywhere it is `smooth_positive`.
     """
     if smooth not in get_args(Smooth):
         raise ConfigError(
@@ -135,6 +167,10 @@ def soft_targets(scores: Tensor, columns: int, *, smooth: Smooth, compat: Collec
     positive = torch.eye(len(scores), columns, dtype=torch.bool, device=scores.device)
     if smooth == "smooth_positive":
         return own * positive
+    if smooth == "smooth_negative":
+        if negative_scores is None or negative_scores.shape != scores.shape or columns == len(scores):
+            raise ValueError("smooth_negative needs a hard negative and its score for each row")
+        return own * positive + negative_scores[:, None] * positive.roll(len(scores), dims=1)
     if SMOOTH_ALL_ZERO_TEST in compat:
         positive = positive & (own != 0)
     return torch.where(positive, own, (1 - own) / (columns - 1))
@@ -146,6 +182,7 @@ def soft_info_nce(
     temperature: float,
     *,
     smooth: Smooth = "smooth_positive",
+    negative_scores: Tensor | None = None,
     hard_negative_weight: float = 0.0,
     compat: Collection[str] = (),
     devices: int = 1,
@@ -155,6 +192,7 @@ def soft_info_nce(
     similarities (n, 2n) or (n, n); scores (n,) in 0..1, the similarity of each row's positive pair. With
     smooth_positive row i is InfoNCE times y_i, divided by n and not by Σy: a row of score 0 has no gradient as an
     anchor, and its sentences still are negatives of the others. `smooth_all` is in the official CLHAIF code only.
+    `smooth_negative`, which alone reads `negative_scores` (n,), is ours.
 
     The compat name `smooth-all-zero-test` is explained in `soft_targets`. `per-device-normaliser` divides the sum over
     all rows by the rows of one of `devices` equal devices, n / devices, as the official code does: the value is
@@ -166,7 +204,10 @@ def soft_info_nce(
         raise ValueError(f"one score a row is needed: {rows} rows, but scores of shape {_shape(scores)}")
     if devices < 1 or rows % devices:
         raise ValueError(f"{rows} rows cannot be shared out evenly over {devices} devices")
-    targets = soft_targets(scores.to(logits.dtype), columns, smooth=smooth, compat=compat)
+    negatives = None if negative_scores is None else negative_scores.to(logits.dtype)
+    targets = soft_targets(
+        scores.to(logits.dtype), columns, smooth=smooth, negative_scores=negatives, compat=compat
+    )
     loss = F.cross_entropy(logits, targets)
     return loss * devices if PER_DEVICE_NORMALISER in compat else loss
 

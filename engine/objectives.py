@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from engine import losses
 from engine.columns import columns as columns
 from engine.columns import in_batch as in_batch
+from engine.columns import learnt as learnt
 from engine.columns import unused as unused
 from engine.config import TrainConfig
+from engine.datafiles.nli import LABELS
 from engine.distributed import Alone
 from engine.encoder import PRECISIONS, CrossEncoder, Encoder, load, load_cross
 from engine.errors import ConfigError
@@ -32,7 +34,8 @@ from engine.prompt_faults import reproduce
 class Batch:
     """Rows of the training data, tokenised: one list of texts (or of pairs) for each view that is encoded.
 
-    ``rows`` (n,) are their indices; ``masked`` are the texts in the tokens of the mask model, if there is one.
+    ``rows`` (n,) are their indices; ``scores`` are what is learnt, (n,), or (n, 2) where hard negatives have a score
+    of their own; ``masked`` are the texts in the tokens of the mask model, if there is one.
     With several processes these are the rows of one. ``step`` (N,) are those of all, and ``words`` their texts where
     words are to be masked; both are empty with one process, which has all of them.
     """
@@ -69,11 +72,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What a loss reads: vectors (n, d) of each view, or logits (n,); scores (n,); cosines of the mask model."""
+    """What a loss reads: vectors (n, d) of each view, or logits (n,), and scores as in ``Batch``.
+
+    ``mask_cosines`` are those of the mask model; ``classifier`` maps ``losses.nli_features`` to logits.
+    """
 
     outputs: Sequence[Tensor]
     scores: Tensor | None = None
     mask_cosines: Tensor | None = None
+    classifier: nn.Module | None = None
 
     @property
     def labels(self) -> Tensor:
@@ -120,12 +127,19 @@ def _infonce(given: Given, config: TrainConfig) -> Tensor:
     )
 
 
+def _softmax_nli(given: Given, config: TrainConfig) -> Tensor:
+    classify = cast(nn.Module, given.classifier)
+    return losses.softmax_nli(classify(losses.nli_features(*given.outputs)), given.labels)
+
+
 def _soft_infonce(given: Given, config: TrainConfig) -> Tensor:
+    positive, negative = given.labels.unbind(1) if given.labels.dim() == 2 else (given.labels, None)
     return losses.soft_info_nce(
         given.similarities,
-        given.labels,
+        positive,
         config.temperature,
         smooth=cast(losses.Smooth, config.smooth),
+        negative_scores=negative,
         hard_negative_weight=config.hard_negative_weight,
         compat=config.compat,
     )
@@ -144,6 +158,7 @@ def _masked_infonce(given: Given, config: TrainConfig) -> Tensor:
 OBJECTIVES = {
     "mse": Objective(loss=_mse),
     "cross": Objective(loss=_cross),
+    "softmax-nli": Objective(loss=_softmax_nli),
     "infonce": Objective(loss=_infonce),
     "soft-infonce": Objective(loss=_soft_infonce),
     "masked-infonce": Objective(loss=_masked_infonce),
@@ -154,8 +169,9 @@ OBJECTIVES = {
 class Learner(nn.Module):  # type: ignore[misc]
     """The model that is trained, with what its objective needs beside it.
 
-    ``encoder`` is saved; ``words`` is the auxiliary masked language model, trained and not saved; the frozen mask model
-    is no part of this module: it never changes its mode, and is never saved.
+    ``encoder`` is saved; ``words`` is the auxiliary masked language model and ``classifier`` SBERT's layer over pairs,
+    both trained and not saved; the frozen mask model is no part of this module: it never changes its mode, and is
+    never saved.
     """
 
     def __init__(self, config: TrainConfig, encoder: Encoder | CrossEncoder) -> None:
@@ -163,6 +179,7 @@ class Learner(nn.Module):  # type: ignore[misc]
         self.config, self.objective = config, OBJECTIVES[config.objective]
         self.encoder = encoder
         self.words: MaskedWords | None = None
+        self.classifier: nn.Linear | None = None
         self._frozen: list[Encoder] = []
 
     @property
@@ -177,7 +194,10 @@ class Learner(nn.Module):  # type: ignore[misc]
         self._frozen = [mask]
 
     def tokenise(
-        self, rows: NDArray[np.int64], texts: Sequence[list[str]], scores: list[float] | None
+        self,
+        rows: NDArray[np.int64],
+        texts: Sequence[list[str]],
+        scores: Sequence[float] | Sequence[tuple[float, ...]] | None,
     ) -> Batch:
         """Turn texts by column into a batch; no tensor leaves the CPU here, so it may run beside a step."""
         sides = [*texts, *texts] if self.config.twins else [*texts]
@@ -222,11 +242,10 @@ class Learner(nn.Module):  # type: ignore[misc]
     def loss(
         self, outputs: Sequence[Tensor], scores: Tensor | None, mask_cosines: Tensor | None = None
     ) -> Tensor:
-        """The objective of rows from what ``outputs`` gave for them, and their scores (n,)."""
+        """The objective of rows from what ``outputs`` gave for them, and their scores as in ``Batch``."""
         scores = None if scores is None else scores.to(outputs[0].device)
-        return self.objective.loss(
-            Given(outputs=outputs, scores=scores, mask_cosines=mask_cosines), self.config
-        )
+        given = Given(outputs=outputs, scores=scores, mask_cosines=mask_cosines, classifier=self.classifier)
+        return self.objective.loss(given, self.config)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
@@ -253,6 +272,8 @@ def build(config: TrainConfig, device: torch.device) -> Learner:
     learner = Learner(config, encoder)
     if config.mlm_weight and isinstance(encoder, Encoder):
         learner.words = MaskedWords(config.model, encoder)
+    if config.objective == "softmax-nli" and isinstance(encoder, Encoder):
+        learner.classifier = nn.Linear(3 * encoder.dimension, len(LABELS))
     learner.to(device)
     if config.mask_model:
         learner.freeze(_mask_model(config).to(device))

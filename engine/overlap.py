@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
+from engine.columns import training_rows
 from engine.config import TrainConfig, from_json
-from engine.data import Examples, read
+from engine.data import Examples
 from engine.datafiles.records import word_split
 from engine.datafiles.snapshots import find_snapshot
 from engine.datafiles.sniffing import choose_layout
@@ -349,7 +350,7 @@ def overlap(
     went, ``manifest`` is that of the snapshot they came from, ``dev_place`` see ``engine.selection``. Raises
     ``EngineError`` for data that cannot be read, and where nothing would stay.
     """
-    examples = read(config.data, allow_test=config.allow_test)
+    examples = training_rows(config)
     evaluations = Evaluations(root)
     matcher = Matcher(evaluations)
     tally = Tally(evaluations, matcher)

@@ -10,9 +10,8 @@ import sys
 from typing import Any
 
 from engine.batches import Order
-from engine.columns import columns, in_batch
+from engine.columns import columns, in_batch, training_rows
 from engine.config import TrainConfig, from_json
-from engine.data import read
 from engine.errors import EngineError
 from engine.selection import choose
 
@@ -22,7 +21,7 @@ def plan(config: TrainConfig) -> dict[str, Any]:
 
     ``EngineError`` where data, dev set and objective do not go together.
     """
-    training, selection = choose(config, read(config.data, allow_test=config.allow_test))
+    training, selection = choose(config, training_rows(config))
     used = columns(config, training)
     order = Order(len(training), config.batch_size, config.seed, in_batch=in_batch(config))
     return {

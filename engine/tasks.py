@@ -1,7 +1,7 @@
 """The evaluation tasks: names, files and sizes, so that the app can list them. No torch, no numpy, no reading of files.
 
 STS: SemEval (Agirre et al. 2012-2016), STS Benchmark (Cer et al. 2017), SICK relatedness (Marelli et al. 2014).
-Transfer: the seven SentEval classification tasks (Conneau and Kiela 2018).
+Transfer: the seven SentEval classification tasks (Conneau and Kiela 2018). Reranking: whatever queries the user has.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Task:
     """One task: where its files are below the data folder, and how many samples each part holds."""
 
     name: str
-    kind: Literal["sts", "transfer"]
-    metric: Literal["spearman", "accuracy"]
+    kind: Literal["sts", "transfer", "rerank"]
+    metric: Literal["spearman", "accuracy", "map"]
     folder: str
     parts: tuple[tuple[str, int], ...]
     """(name, samples): scored pairs of a sub-dataset, or lines of a file (test file last)."""
@@ -119,17 +119,26 @@ TASKS: dict[str, Task] = {
         ),
     )
 }
-"""Every task by its name, in the order of the papers' tables."""
+"""Every task whose data are known, by its name, in the order of the papers' tables."""
+
+RERANK = "rerank"
+EVERY: dict[str, Task] = {
+    **TASKS,
+    RERANK: Task(name=RERANK, kind="rerank", metric="map", folder="rerank", parts=()),
+}
+"""These and reranking, whose data are the user's own: their size is known once they are read."""
 
 STS = tuple(name for name, task in TASKS.items() if task.kind == "sts")
 TRANSFER = tuple(name for name, task in TASKS.items() if task.kind == "transfer")
-_GROUPS = {"sts": STS, "transfer": TRANSFER, "all": (*STS, *TRANSFER)}
+_GROUPS = {"sts": STS, "transfer": TRANSFER, "all": (*STS, *TRANSFER), RERANK: (RERANK,)}
+_KNOWN = f"Known: sts, transfer, all (both), {RERANK}, {', '.join(TASKS)}."
 
 
 def select(spec: str) -> tuple[str, ...]:
-    """Task names of "sts", "transfer", "all" or a comma list of these and of names, in table order, each once.
+    """Task names of "sts", "transfer", "all", "rerank" or a comma list of these and of names, in table order.
 
-    Case does not matter. ConfigError names what is unknown and the nearest known name.
+    "all" is what the papers' tables have, without reranking. Case does not matter. ConfigError names what is unknown
+    and the nearest known name.
     """
     known = {name.lower(): (name,) for name in TASKS} | _GROUPS
     chosen: set[str] = set()
@@ -142,10 +151,8 @@ def select(spec: str) -> tuple[str, ...]:
                 if near
                 else ""
             )
-            raise ConfigError(
-                f"tasks: {word!r} is no task.", f"{guess}Known: sts, transfer, all, {', '.join(TASKS)}."
-            )
+            raise ConfigError(f"tasks: {word!r} is no task.", f"{guess}{_KNOWN}")
         chosen.update(known[word.lower()])
     if not chosen:
-        raise ConfigError("tasks: none is named.", f"Known: sts, transfer, all, {', '.join(TASKS)}.")
-    return tuple(name for name in TASKS if name in chosen)
+        raise ConfigError("tasks: none is named.", _KNOWN)
+    return tuple(name for name in EVERY if name in chosen)

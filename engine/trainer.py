@@ -20,9 +20,9 @@ import torch
 from engine import card, resume
 from engine.batches import Ahead, Order, Rows
 from engine.checkpoint import save_cross_encoder, save_sentence_transformer
-from engine.columns import SCORED
+from engine.columns import learnt, training_rows
 from engine.config import TrainConfig, digest
-from engine.data import Examples, read
+from engine.data import Examples
 from engine.distributed import Alone, device
 from engine.encoder import CrossEncoder
 from engine.errors import RunError
@@ -55,7 +55,7 @@ def train(run: Run, config: TrainConfig, signalled: Stopped, team: Alone | None 
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
-    training, selection = choose(config, read(config.data, allow_test=config.allow_test))
+    training, selection = choose(config, training_rows(config))
     text_columns = columns(config, training)
     learner = build(config, device(Seat(team.rank, team.size)))
     team.same(learner)
@@ -198,10 +198,9 @@ class Trainer:
 
     def _tokenised(self, rows: Rows) -> Batch:
         found = self._examples.batch(rows)
-        scored = self._config.objective in SCORED
-        return self._learner.tokenise(
-            rows, [found[name] for name in self._columns], found["score"] if scored else None
-        )
+        numbers = [found[name] for name in learnt(self._config)]
+        scores = list(zip(*numbers, strict=True)) if len(numbers) > 1 else next(iter(numbers), None)
+        return self._learner.tokenise(rows, [found[name] for name in self._columns], scores)
 
     def _step(self, step: int, batch: Batch) -> None:
         loss = self._gradients(batch, step)

@@ -94,6 +94,7 @@ def document(row: RunRow) -> dict[str, object]:
         "launcher": row.launcher,
         "job": row.job,
         "snapshot": row.snapshot or None,
+        "demo": row.demo,
     }
 
 

@@ -15,7 +15,7 @@ from claif_tui.core.errors import InputError, UsageError
 from claif_tui.core.evaluations import Evaluation
 from claif_tui.core.provenance import VECTORS, provenance
 from claif_tui.core.runs import told
-from engine.tasks import TASKS, select
+from engine.tasks import EVERY, RERANK, select
 
 TARGET = "target"
 """Whitening with the sentences of each STS task itself, which the literature calls so."""
@@ -57,13 +57,12 @@ def evaluate(
 ) -> Evaluation:
     """Score one model (a folder, a run directory, a name, ``vectors:FILE``); blocks for minutes.
 
-    The STS tasks are one part and each transfer task another; ``partial`` gets the result so far after each of them.
+    The STS tasks are one part, each transfer task and reranking another; ``partial`` gets the result so far after each.
     Raises ``ClaifError``: an unknown task, data that are missing or incomplete, a model that cannot be read.
     """
     with told():
         names = select(wish.tasks)
-    if not wish.data.is_dir():
-        raise InputError(f"{wish.data} is no folder", "Name the folder of the evaluation data: --data DIR")
+    _check_data(wish.data, names)
     check_whitening(model, wish)
     require(model, names)
     known = provenance(model)
@@ -95,12 +94,13 @@ def evaluate(
             result = Evaluation(
                 model=model,
                 data=str(wish.data.absolute()),
-                tasks={name: found[name] for name in TASKS if name in found},
+                tasks={name: found[name] for name in EVERY if name in found},
                 identity=known.identity,
                 name=wish.name or _label(known.name, wish),
                 backbone=wish.backbone or known.backbone,
                 supervision=wish.supervision or known.supervision,
                 scorer=answer["scorer"],
+                demo=known.demo,
                 made=datetime.now(UTC).isoformat(timespec="seconds"),
                 notes=_notes(wish, known.notes, settings),
                 settings=settings,
@@ -116,17 +116,26 @@ def evaluate(
 def require(model: str, tasks: Sequence[str]) -> None:
     """Raise ``MissingExtraError`` unless what the evaluation needs is installed.
 
-    Vectors from a file need no torch for STS; the classifier of the transfer tasks does.
+    Vectors from a file need no torch for STS and reranking; the classifier of the transfer tasks does.
     """
     if not model.startswith(VECTORS):
         require_train("evaluating a model")
-    elif any(TASKS[task].kind == "transfer" for task in tasks):
-        require_train("scoring vectors on the transfer tasks (the STS tasks do without)")
+    elif any(EVERY[task].kind == "transfer" for task in tasks):
+        require_train("scoring vectors on the transfer tasks (all others do without)")
 
 
 def _parts(names: Sequence[str]) -> list[list[str]]:
-    sts = [name for name in names if TASKS[name].kind == "sts"]
-    return [*([sts] if sts else []), *([name] for name in names if TASKS[name].kind == "transfer")]
+    sts = [name for name in names if EVERY[name].kind == "sts"]
+    return [*([sts] if sts else []), *([name] for name in names if EVERY[name].kind != "sts")]
+
+
+def _check_data(data: Path, names: Sequence[str]) -> None:
+    """Raise ``InputError`` unless the data can be there: a folder, of reranking alone also a file."""
+    if data.is_dir() or (tuple(names) == (RERANK,) and data.is_file()):
+        return
+    if RERANK in names and data.is_file():
+        raise InputError(f"{data} is no folder, which other tasks than {RERANK} need", f"Use --tasks {RERANK}.")
+    raise InputError(f"{data} is no folder", "Name the folder of the evaluation data: --data DIR")
 
 
 def check_whitening(model: str, wish: EvaluationWish) -> None:

@@ -15,7 +15,7 @@ from claif_tui.core.atomic import replacing
 from claif_tui.core.errors import ClaifError, InputError
 from claif_tui.core.predictions import SUFFIX, Predictions
 from engine.stats import mean, paper_mean
-from engine.tasks import STS, TASKS, TRANSFER
+from engine.tasks import EVERY, STS, TRANSFER
 
 FOLDER = "evaluations"
 VERSION = 1
@@ -25,8 +25,8 @@ VERSION = 1
 class Evaluation:
     """One model's figures on some tasks, x100, and what a comparison has to know about it.
 
-    ``tasks`` holds for each task at least ``spearman`` or ``accuracy``, ``n`` and the ``fingerprint`` of its data.
-    ``identity`` stands for the model's content. None is what is not known; ``made`` is an ISO time in UTC.
+    ``tasks`` holds for each task at least ``spearman``, ``accuracy`` or ``map``, ``n`` and the ``fingerprint`` of its
+    data. ``identity`` stands for the model's content. None is what is not known; ``made`` is an ISO time in UTC.
     ``predictions`` holds what was predicted for each sample while it is at hand; files keep it apart (``predicted``).
     """
 
@@ -38,6 +38,8 @@ class Evaluation:
     backbone: str | None
     supervision: str | None
     scorer: str | None
+    demo: bool = False
+    """Its training data hold answers of the offline model: the figures are shown and never compared."""
     made: str = ""
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -46,7 +48,7 @@ class Evaluation:
     def value(self, task: str) -> float | None:
         """Return a task's figure, x100; of a transfer task as the official script prints it."""
         about = self.tasks.get(task, {})
-        found = about.get("printed", about.get(TASKS[task].metric))
+        found = about.get("printed", about.get(EVERY[task].metric))
         return float(found) if isinstance(found, int | float) else None
 
     @property
@@ -112,7 +114,7 @@ def save(project: Path, evaluation: Evaluation) -> Path:
         if _same_work(one, evaluation):
             earlier = {task: about for task, about in _beside(path).items() if task not in evaluation.tasks}
             tasks = {**one.tasks, **evaluation.tasks}
-            ordered = {name: tasks[name] for name in TASKS if name in tasks}
+            ordered = {name: tasks[name] for name in EVERY if name in tasks}
             evaluation = replace(evaluation, tasks=ordered, predictions={**earlier, **evaluation.predictions})
             absorbed.append(path)
     path = folder / evaluation.file_name
@@ -197,10 +199,12 @@ def _read(values: object) -> Evaluation:
     for name in ("backbone", "supervision", "scorer"):
         if not isinstance(values.get(name, 0), str | None):  # null says "not known"; to say nothing is damage
             raise ValueError(f"{name} is neither a text nor null")
+    if not isinstance(values.get("demo", False), bool):
+        raise ValueError("demo is neither true nor false")
     tasks, notes, settings = values.get("tasks"), values.get("notes", []), values.get("settings", {})
     if not isinstance(tasks, dict) or not all(isinstance(about, dict) for about in tasks.values()):
         raise ValueError("tasks is no object of tasks")
-    if unknown := [name for name in tasks if name not in TASKS]:
+    if unknown := [name for name in tasks if name not in EVERY]:
         raise ValueError(f"there is no task {unknown[0]!r}")
     if not isinstance(notes, list) or not isinstance(settings, dict):
         raise ValueError("notes is no list, or settings no object")
@@ -213,6 +217,7 @@ def _read(values: object) -> Evaluation:
         backbone=values["backbone"],
         supervision=values["supervision"],
         scorer=values["scorer"],
+        demo=values.get("demo", False),
         made=values["made"],
         notes=tuple(map(str, notes)),
         settings=settings,

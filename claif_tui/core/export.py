@@ -80,11 +80,12 @@ def manifest_of(
     recipe: Recipe | None = None,
     preset: str | None = None,
     made_with: Mapping[str, int] | None = None,
+    stand_in: bool = False,
 ) -> dict[str, object]:
     """Return what an export or snapshot states about how it came about; ``preset`` names what ``options`` follow.
 
     ``recipe`` is the one whose post-processing applied; ``made_with`` says how many of the kept pairs each recipe
-    version made (its id).
+    version made (its id), ``stand_in`` whether any of them has a text or score by the offline model.
     """
     from claif_tui import __version__
     from claif_tui.core.recipe_file import dump
@@ -99,6 +100,7 @@ def manifest_of(
         "recipe": None if recipe is None else {"id": recipe_id(recipe), "toml": dump(recipe)},
         "preset": preset,
         "made_with": dict(made_with or {}),
+        "stand_in": stand_in,
         "smoothing": {"epsilon": options.smoothing, "applied": options.smoothing > 0},
         "post_processing": post,
         "funnel": funnel.to_dict(),
@@ -232,6 +234,7 @@ def _dropped_row(item: Dropped) -> dict[str, object]:
         "reason": RULES[item.rule],
         "sentence1": pair.text_a,
         "sentence2": pair.text_b,
+        **({} if pair.hard_negative is None else {"hard_negative": pair.hard_negative}),
         "score": pair.score,
         "rate": pair.rate,
         "status": pair.status,

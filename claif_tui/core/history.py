@@ -22,15 +22,22 @@ def describe(decision: Decision) -> str:
         words = f"{'undid' if decision.action == 'undo' else 'redid'}: {what} {_pairs(decision)}"
         skipped = _whole(payload.get("skipped"))
         return words + (f" ({skipped:,} left: decided on since)" if skipped else "")
-    words = f"{_DONE[decision.action]} {_pairs(decision)}"
+    words = f"{_DONE[decision.action]} {_sides(payload) if decision.action == 'edit' else ''}{_pairs(decision)}"
     if decision.action == "set-score":
         words += f" at {payload.get('score')}"
+        words += f", its hard negative at {payload['negative']}" if "negative" in payload else ""
     if payload.get("filter"):
         words += f" where {payload['filter']}"
     if payload.get("search"):
         words += f" with {payload['search']}"
     unchanged = _whole(payload.get("unchanged"))
     return words + (f" ({unchanged:,} were so already)" if unchanged else "")
+
+
+def _sides(payload: dict[str, object]) -> str:
+    if "negative" not in payload:
+        return ""
+    return "both sides of " if "text" in payload else "the hard negative of "
 
 
 def _pairs(decision: Decision) -> str:

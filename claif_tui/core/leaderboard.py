@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The rows of one kind of task, the best average first; those without one come last."""
+    """The rows of one kind of task, the best average first; those without one come after them, demos last."""
 
     kind: Kind
     tasks: tuple[str, ...]
@@ -60,7 +60,14 @@ def board(kind: Kind, evaluations: Sequence[Evaluation], against: str = "") -> B
         else:
             found = Difference(value=None, against=against, reason=f"{against} has no {kind} figures")
         entries.append(Entry(row=row, difference=found))
-    entries.sort(key=lambda entry: (-(entry.row.average or 0.0), not entry.row.ours, entry.row.id))
+    entries.sort(
+        key=lambda entry: (
+            entry.row.demo,
+            -(entry.row.average or 0.0),
+            not entry.row.ours,
+            entry.row.id,
+        )
+    )
     return Board(kind=kind, tasks=TASKS[kind], entries=tuple(entries))
 
 
@@ -82,8 +89,16 @@ def own_rows(kind: Kind, evaluations: Iterable[Evaluation]) -> list[Row]:
     return [_row(kind, one) for one in evaluations if one.tasks.keys() & set(TASKS[kind])]
 
 
+def demo_of(*rows: Row) -> str:
+    """Say which of the rows is a demo, which nothing is compared with; "" if none is."""
+    found = next((row for row in rows if row.demo), None)
+    return f"{found.system} is a demo: its data were made with the offline model" if found else ""
+
+
 def unlike(row: Row, reference: Row) -> str:
     """Say why two rows are not alike; "" if they are: same backbone, supervision and scorer, each of them known."""
+    if reason := demo_of(row, reference):
+        return reason
     reasons = []
     for name in _MUST_AGREE:
         mine, theirs = getattr(row, name), getattr(reference, name)
@@ -106,6 +121,8 @@ def compare(row: Row, reference: Row) -> Difference:
 
 def closest(row: Row, references: Sequence[Row]) -> Difference:
     """Compare with the best of the rows that are like this one."""
+    if reason := demo_of(row):
+        return Difference(value=None, against="", reason=reason)
     unknown = [name for name in _MUST_AGREE if getattr(row, name) is None]
     if unknown:
         return Difference(value=None, against="", reason=f"its {' and '.join(unknown)} is not known")
@@ -144,5 +161,6 @@ def _row(kind: Kind, one: Evaluation) -> Row:
         source="this project",
         notes=tuple(notes),
         ours=True,
+        demo=one.demo,
         apart="whitened on the test sentences" if one.settings.get("whitening") == "target" else "",
     )

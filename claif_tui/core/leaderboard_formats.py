@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from claif_tui.core.export import neutral_cell
 from claif_tui.core.leaderboard import Board, Difference, Entry
 from claif_tui.core.text import display_text
-from engine.tasks import TASKS
+from engine.tasks import EVERY
 
-SHORT = {"STSBenchmark": "STS-B", "SICKRelatedness": "SICK-R", "SST2": "SST-2"}
+SHORT = {"rerank": "MAP", "STSBenchmark": "STS-B", "SICKRelatedness": "SICK-R", "SST2": "SST-2"}
 TITLES = {
     "sts": "STS, Spearman x100",
     "transfer": "Transfer, accuracy x100 (logistic regression on frozen vectors)",
+    "rerank": "Reranking, MAP x100 (no paper's rows: the queries are one's own)",
 }
-OURS = ">"
 UNKNOWN = "?"
+ROW = {"ours": "ours", "demo": "demo", "paper": "", "reference": "reference only"}
+"""What stands before a row that is not simply a paper's."""
 _TEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -30,13 +32,13 @@ _TEX = str.maketrans(
         ">": r"\textgreater{}",
     }
 )
-_WORDS = ("system", "backbone", "supervision", "scorer", "notes", "difference")
+_WORDS = ("row", "system", "backbone", "supervision", "scorer", "notes", "difference")
 
 
 def head(board: Board) -> list[str]:
     """The columns' names; the last says how a row of ours compares."""
     tasks = [SHORT.get(task, task) for task in board.tasks]
-    return ["", "system", "backbone", "supervision", "scorer", *tasks, "avg", "notes", "difference"]
+    return ["row", "system", "backbone", "supervision", "scorer", *tasks, "avg", "notes", "difference"]
 
 
 def lines(board: Board) -> tuple[list[list[str]], list[str]]:
@@ -51,7 +53,7 @@ def lines(board: Board) -> tuple[list[list[str]], list[str]]:
                 notes.append(note)
         cells.append(
             [
-                OURS if row.ours else "",
+                ROW[row.standing],
                 row.system,
                 row.backbone or UNKNOWN,
                 row.supervision or UNKNOWN,
@@ -77,12 +79,12 @@ def told(difference: Difference | None) -> str:
 def markdown(board: Board) -> str:
     """A Markdown table with its notes below; our rows are bold."""
     rows, notes = lines(board)
-    names = head(board)[1:]
+    names = head(board)
     table = [names, ["---" if name in _WORDS else "---:" for name in names]]
-    for cells in rows:
-        ours = cells[0] == OURS
-        plain = [_markdown(cell) for cell in cells[1:]]
-        table.append([f"**{plain[0]}**", *plain[1:]] if ours else plain)
+    for entry, cells in zip(board.entries, rows, strict=True):
+        plain = [_markdown(cell) for cell in cells]
+        plain[1] = f"**{plain[1]}**" if entry.row.ours else plain[1]
+        table.append(plain)
     text = "".join(f"| {' | '.join(cells)} |\n" for cells in table)
     return f"{TITLES[board.kind]}\n\n{text}\n" + "".join(f"{_markdown(note)}\n\n" for note in notes)
 
@@ -90,14 +92,14 @@ def markdown(board: Board) -> str:
 def latex(board: Board) -> str:
     """A LaTeX table for the booktabs package, with its notes as a paragraph below; our rows are bold."""
     rows, notes = lines(board)
-    names = head(board)[1:]
+    names = head(board)
     columns = "".join("l" if name in _WORDS else "r" for name in names)
     body = [f"% {TITLES[board.kind]}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
     body += [" & ".join(map(_latex, names)) + r" \\", "\\midrule"]
-    for cells in rows:
-        plain = [_latex(cell) for cell in cells[1:]]
-        if cells[0] == OURS:
-            plain[0] = f"\\textbf{{{plain[0]}}}"
+    for entry, cells in zip(board.entries, rows, strict=True):
+        plain = [_latex(cell) for cell in cells]
+        if entry.row.ours:
+            plain[1] = f"\\textbf{{{plain[1]}}}"
         body.append(" & ".join(plain) + r" \\")
     body += ["\\bottomrule", "\\end{tabular}"]
     body += ["", "\\par{\\footnotesize", *(f"{_latex(note)}\\par" for note in notes), "}"] if notes else []
@@ -111,8 +113,8 @@ def csv_text(boards: Sequence[Board]) -> str:
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    tasks = [task for task in TASKS if any(task in board.tasks for board in boards)]
-    facts = ["kind", "ours", "id", "system", "backbone", "supervision", "scorer"]
+    tasks = [task for task in EVERY if any(task in board.tasks for board in boards)]
+    facts = ["kind", "ours", "row", "id", "system", "backbone", "supervision", "scorer"]
     writer.writerow([*facts, *tasks, "average", "difference", "against", "reason", "source", "notes"])
     for board in boards:
         for entry in board.entries:
@@ -128,6 +130,7 @@ def document(board: Board) -> list[dict[str, object]]:
         about: dict[str, object] = {
             "kind": board.kind,
             "ours": row.ours,
+            "row": row.standing,
             "id": row.id,
             "system": row.system,
             "backbone": row.backbone,
@@ -160,6 +163,7 @@ def _csv_row(board: Board, entry: Entry, tasks: Sequence[str]) -> list[object]:
     return [
         board.kind,
         "yes" if row.ours else "no",
+        row.standing,
         *map(neutral_cell, texts),
         *("" if value is None else value for value in (*figures, row.average)),
         *compared,

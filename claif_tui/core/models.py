@@ -59,7 +59,8 @@ class Pair:
     has a ``hard_negative`` too: the current text, with ``generated_negative`` as first cleaned.
     ``score`` is in 0..1, as is ``negative_score``, the latest one of the anchor and the hard negative (or the one it
     was imported with); ``score_raw`` and ``score_scale`` keep what was said. ``stale`` means that a score was given
-    to another text than the current one. ``encoder`` is the cosine of the packaged encoder (-1..1), where known.
+    to another text than the current one: that of the second sentence (``text_stale``) or of the hard negative.
+    ``encoder`` is the cosine of the packaged encoder (-1..1), where known.
     ``rate`` is the mask rate (0..1), None for imported pairs. ``gold`` is a human label on 0..1.
     """
 
@@ -89,6 +90,8 @@ class Pair:
     negative_score: float | None
     encoder: float | None
     stale: bool
+    text_stale: bool = False
+    negative_stale: bool = False
     flags: tuple[str, ...]
     status: Status
     author: str | None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from claif_tui.core.atomic import replacing
 from claif_tui.core.errors import InputError
-from engine.tasks import TASKS
+from engine.tasks import EVERY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,8 @@ _PARTS = ("fingerprint", "gold", "predicted")
 class Predictions:
     """One task's samples (n,), in an order that depends on the data alone, whose ``fingerprint`` stands beside them.
 
-    STS: gold scores and predicted similarities in float32; transfer: true and predicted class numbers in int8.
+    STS: gold scores and predicted similarities in float32; transfer: true and predicted class numbers in int8;
+    reranking: the number of positives and the average precision of each query, in float32.
     """
 
     fingerprint: str
@@ -38,7 +39,7 @@ def read(path: Path) -> dict[str, Predictions]:
     found: dict[str, Predictions] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
-            for task in TASKS:
+            for task in EVERY:
                 if f"{task}.gold" not in file.files:
                     continue
                 fingerprint, gold, predicted = (file[f"{task}.{part}"] for part in _PARTS)

@@ -42,6 +42,7 @@ _SUPERVISION = {
     "dino-claif": "ai",
     "clhaif": "human+ai",
     "clhaif-prompt": "human+ai",
+    "sbert": "human",
     "simcse-unsup-bert": "none",
     "simcse-unsup-roberta": "none",
     "simcse-sup": "human",
@@ -58,13 +59,17 @@ _NOT_CONTENT = (".md", "training.safetensors")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """A model's name for people, a hash of its content, and what it is made of; None is what is not known."""
+    """A model's name for people, a hash of its content, and what it is made of; None is what is not known.
+
+    ``demo``: its training data are known to hold answers of the offline model, which stands in for a language model.
+    """
 
     name: str
     identity: str
     backbone: str | None
     supervision: str | None
     notes: tuple[str, ...] = ()
+    demo: bool = False
 
 
 def is_api(spec: str) -> bool:
@@ -132,6 +137,22 @@ def run_of(folder: Path) -> Path | None:
     return None
 
 
+def is_demo(run: Path, facts: Mapping[str, Any] | None = None) -> bool:
+    """Whether a run is known to rest on the offline model: by its snapshot, or by the run that it started from.
+
+    A file without a manifest says nothing, and is no demo. Raises ``EngineError`` for a broken run directory.
+    """
+    if facts is None:
+        info = rundir.read_info(run)
+        facts = {} if info is None else info.facts
+    data = facts.get("data")
+    lineage = data.get("lineage") if isinstance(data, dict) else None
+    if isinstance(lineage, dict) and lineage.get("stand_in") is True:
+        return True
+    start = run_of(Path(rundir.read_config(run).model))
+    return start is not None and start.resolve() != run.resolve() and is_demo(start)
+
+
 def _vectors(path: Path) -> Provenance:
     content = hashlib.sha256()
     for file in (path, path.with_suffix(".txt")):
@@ -163,6 +184,7 @@ def _folder(folder: Path) -> Provenance:
     name = run.name if model.name in ("best", run.name) else f"{run.name}/{model.name}"
     try:
         settings, info = rundir.read_config(run), rundir.read_info(run)
+        demo = is_demo(run)
     except EngineError as error:
         return Provenance(
             name=name,
@@ -182,6 +204,7 @@ def _folder(folder: Path) -> Provenance:
         backbone=backbone_of(settings.model, shape),
         supervision=supervision,
         notes=notes,
+        demo=demo,
     )
 
 

@@ -26,7 +26,7 @@ from claif_tui.core.publish_text import (
 )
 from claif_tui.core.runs import told
 from engine.config import ABOUT, DEFAULTS, TrainConfig, digest, to_mapping
-from engine.tasks import TASKS
+from engine.tasks import EVERY, TASKS
 
 _PATHS = ("data", "dev", "out")
 _LOCAL_KEYS = ("_name_or_path", "name_or_path")
@@ -148,7 +148,7 @@ def _results(facts: ModelFacts) -> tuple[list[_Result], list[str]]:
         notes.append(
             f"{facts.run.name} has no evaluation results; claif-tui evaluate {facts.run.name} makes them"
         )
-    return [found[task] for task in TASKS if task in found], notes
+    return [found[task] for task in EVERY if task in found], notes
 
 
 def _base(config: TrainConfig) -> str | None:
@@ -207,6 +207,7 @@ def _front(facts: ModelFacts, config: TrainConfig, results: Sequence[_Result], c
         lines += ["datasets:", f"- {quoted(facts.dataset)}"]
     lines += ["tags:", "- sentence-transformers", "- cross-encoder" if cross else "- feature-extraction"]
     lines += ["- sentence-similarity", "- claif", "- claif-tui"]
+    results = [one for one in results if one.task in TASKS]  # what one's own queries are is not known
     if results:
         lines += ["model-index:", f"- name: {quoted(facts.name)}", "  results:"]
     for one in results:
@@ -290,7 +291,7 @@ def _evaluation(results: Sequence[_Result]) -> list[str]:
         rows.append(
             (
                 one.task,
-                f"{TASKS[one.task].metric}{mode}",
+                f"{EVERY[one.task].metric}{mode}",
                 f"{one.value:.2f}",
                 interval,
                 f"{int(about.get('n', 0)):,}",

@@ -9,13 +9,22 @@ from functools import cache
 from typing import Literal
 
 from claif_tui.core.paths import asset
-from engine.tasks import STS, TRANSFER
+from engine.tasks import RERANK, STS, TRANSFER
 
-Kind = Literal["sts", "transfer"]
+Kind = Literal["sts", "transfer", "rerank"]
 Scorer = Literal["bi-encoder", "cross-encoder"]
 """How a pair becomes a similarity: cosine of two vectors, or both sentences in one input."""
 
-TASKS: Mapping[Kind, tuple[str, ...]] = {"sts": STS, "transfer": TRANSFER}
+TASKS: Mapping[Kind, tuple[str, ...]] = {"sts": STS, "transfer": TRANSFER, "rerank": (RERANK,)}
+Standing = Literal["ours", "demo", "paper", "reference"]
+STANDING: Mapping[Standing, str] = {
+    "ours": "a result of this project",
+    "demo": "a result of this project, on data made with the offline model: it is not compared",
+    "paper": "printed in a paper",
+    "reference": "printed in a paper, and no system that this program runs",
+}
+"""What a row is."""
+REFERENCE_ONLY = "Reference only: the paper's figures; this program does not run the system."
 SUPERVISION: Mapping[str, str] = {
     "none": "text without labels",
     "ai": "an LLM's texts or scores",
@@ -31,7 +40,8 @@ class Row:
 
     ``average`` is that of the papers: of figures rounded to two decimals, or as printed. ``backbone``, ``supervision``
     and ``scorer`` are None where they are not known; ``exact`` is the average in full precision, of our own rows only.
-    ``apart`` says in words what sets a row apart from all that lack it.
+    ``apart`` says in words what sets a row apart from all that lack it; a ``demo`` is compared with nothing.
+    ``runs``: this program can run the system.
     """
 
     id: str
@@ -46,11 +56,20 @@ class Row:
     notes: tuple[str, ...] = ()
     ours: bool = False
     apart: str = ""
+    demo: bool = False
+    runs: bool = True
+
+    @property
+    def standing(self) -> Standing:
+        """What the row is: ours, a demo of ours, a paper's, or a paper's that stands here for reference alone."""
+        if self.ours:
+            return "demo" if self.demo else "ours"
+        return "paper" if self.runs else "reference"
 
 
 @cache
 def reference_rows(kind: Kind) -> tuple[Row, ...]:
-    """Return the papers' rows with STS or transfer figures, table by table."""
+    """Return the papers' rows of a kind, table by table; of reranking there are none."""
     found: list[Row] = []
     for file in sorted(asset("reference").glob("*.json")):
         table = json.loads(file.read_text("utf-8"))
@@ -66,7 +85,8 @@ def reference_rows(kind: Kind) -> tuple[Row, ...]:
                 values={task: row["values"][task] for task in TASKS[kind]},
                 average=row["average"],
                 source=table["source"],
-                notes=(*row["notes"], *table["notes"]),
+                notes=(*row["notes"], *table["notes"], *(() if row.get("runs", True) else (REFERENCE_ONLY,))),
+                runs=row.get("runs", True),
             )
             for row in table["rows"]
         ]

@@ -20,6 +20,7 @@ import engine.rundir as rundir
 from claif_tui.core import launching, slurm, slurm_queue
 from claif_tui.core.engine_child import environment
 from claif_tui.core.errors import ClaifError, InputError, UsageError
+from claif_tui.core.provenance import is_demo
 from claif_tui.core.run_progress import Follower as Follower
 from claif_tui.core.run_progress import Progress as Progress
 from claif_tui.core.run_progress import Score as Score
@@ -73,6 +74,8 @@ class RunRow:
     launcher: str = ""
     job: str = ""
     snapshot: str = ""
+    demo: bool = False
+    """Its data are known to hold answers of the offline model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +301,8 @@ def _with_info(row: RunRow) -> RunRow:
         row = replace(
             row, begun=info.claimed, host=info.host, launcher=info.launcher, job=info.job, snapshot=snapshot
         )
+        with contextlib.suppress(EngineError):  # of a run that it began from, which may be broken
+            row = replace(row, demo=is_demo(row.path, info.facts))
     job = slurm_queue.submitted(row.path)
     if job is None:
         return row

@@ -1,7 +1,8 @@
 """Whether one row stands out from another, task by task. Which results there are and how it is shown is elsewhere.
 
 STS: paired bootstrap over the pairs of a task, the same draws for both systems, as Spearman's coefficient has no simple
-distribution. Transfer: McNemar's exact test, and the bootstrap over samples for the interval.
+distribution. Transfer: McNemar's exact test, and the bootstrap over samples for the interval. Reranking: paired
+bootstrap over queries.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from claif_tui.core.errors import UsageError
 from claif_tui.core.evaluations import Evaluation, predicted
-from claif_tui.core.leaderboard import own_rows, unlike
+from claif_tui.core.leaderboard import demo_of, own_rows, unlike
 from claif_tui.core.predictions import Predictions
 from claif_tui.core.reference import TASKS, Kind, Row, reference_rows
 from engine.errors import nearest
@@ -26,6 +27,7 @@ from engine.stats import (
     resampled_spearman,
     spearman,
 )
+from engine.tasks import EVERY, RERANK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,6 +133,8 @@ def _id(evaluation: Evaluation) -> str:
 
 def _apart(first: Side, second: Side) -> str:
     """Why two rows may not be compared. Of one model used in two ways only the scorer need be known."""
+    if reason := demo_of(first.row, second.row):
+        return reason
     mine, other = first.evaluation, second.evaluation
     if mine is not None and other is not None and mine.identity == other.identity:
         if mine == other:
@@ -157,7 +161,7 @@ def _task(
         if reason := _unkept(task, side):
             return replace(plain, value=value, reason=reason), None
     ours, theirs = first.predictions[task], second.predictions[task]
-    tested = _sts if task in TASKS["sts"] else _transfer
+    tested = _TESTS[EVERY[task].kind]
     comparison, drawn = tested(value, ours, theirs, resamples, seed)
     if comparison is None:
         return replace(plain, value=value, reason="a resample leaves one side constant"), None
@@ -186,7 +190,7 @@ def _unkept(task: str, side: Side) -> str:
     if kept is None:
         return f"no test: the predictions of {name} were not kept; evaluate it again"
     about = side.about(task)
-    stated = about.get("spearman", about.get("accuracy"))
+    stated = about.get("spearman", about.get("accuracy", about.get("map")))
     if (kept.fingerprint, len(kept.gold)) != (about.get("fingerprint"), about.get("n")):
         return f"no test: the predictions of {name} are of other data; evaluate it again"
     if task in TASKS["sts"]:
@@ -194,6 +198,8 @@ def _unkept(task: str, side: Side) -> str:
         close = given is not None and abs(100 * given - float(stated)) <= _AGREE
         if not close:
             return f"no test: the predictions of {name} are not those of its figure; evaluate it again"
+    if task == RERANK and abs(100 * float(kept.predicted.mean()) - float(stated)) > _AGREE:
+        return f"no test: the predictions of {name} are not those of its figure; evaluate it again"
     return ""
 
 
@@ -204,6 +210,18 @@ def _sts(
     drawn = resampled_spearman(ours.gold.tolist(), both, resamples=resamples, seed=seed)
     differences = (drawn[0] - drawn[1]) * 100
     return paired_difference(value, differences.tolist()), differences
+
+
+def _rerank(
+    value: float, ours: Predictions, theirs: Predictions, resamples: int, seed: int
+) -> tuple[Comparison | None, NDArray[Any]]:
+    """Paired bootstrap over the queries; the figure is a mean of theirs."""
+    import numpy as np
+
+    each = 100 * (ours.predicted.astype(np.float64) - theirs.predicted.astype(np.float64))
+    chance = np.random.default_rng(seed)
+    drawn = np.array([each[chance.integers(len(each), size=len(each))].mean() for _ in range(resamples)])
+    return paired_difference(value, drawn.tolist()), drawn
 
 
 def _transfer(
@@ -222,6 +240,9 @@ def _transfer(
     differences = 100 * (counts[:, 0] - counts[:, 1]) / n + moved
     ends = percentile_interval(value, differences.tolist())
     return None if ends is None else Comparison(ends, mcnemar(*alone)), differences
+
+
+_TESTS = {"sts": _sts, "transfer": _transfer, "rerank": _rerank}
 
 
 def _average(

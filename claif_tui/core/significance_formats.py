@@ -11,6 +11,7 @@ STAND_OUT = 0.05
 _LEAST = 0.001
 _METHOD = {
     "sts": f"p and interval: paired bootstrap over the pairs of a task, {RESAMPLES:,} draws.",
+    "rerank": f"p and interval: paired bootstrap over queries, {RESAMPLES:,} draws.",
     "transfer": (
         "p: McNemar's exact test on the samples of a task; its interval, and the average's p: paired bootstrap, "
         f"{RESAMPLES:,} draws."

@@ -24,7 +24,7 @@ from typing import Any
 from claif_tui.core.atomic import replacing, sync_folder
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.export import manifest_of, write_rows
-from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of, why_nothing
+from claif_tui.core.exporting import RAW, ExportWish, process, recipe_of, stands_in, why_nothing
 from claif_tui.core.models import Counts, PairQuery, Status
 from claif_tui.core.postprocess import Example, Funnel
 from claif_tui.core.recipes import Recipe
@@ -147,6 +147,7 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
             recipe=None if wish.preset == RAW else recipe_of(recipe, asked),
             preset=wish.preset,
             made_with=processed.recipes,
+            stand_in=stands_in(store, asked, processed),
         )
         facts["filter"] = expression
         facts["review"] = _review(store, expression, wish.statuses)

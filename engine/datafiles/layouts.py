@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from engine.datafiles.records import Malformed, Places, Record, find_places
+from engine.datafiles.records import NAMES, Malformed, Places, Record, find_places
 from engine.datafiles.source import ByteFile, text_of
 from engine.errors import DataError
 
@@ -113,10 +113,14 @@ class StsbLayout:
 
 @dataclass(slots=True)
 class JsonLayout:
-    """One object a line: snapshots, CLAIF and Dino pairs, and whatever uses names that ``records.NAMES`` knows."""
+    """One object a line: snapshots, CLAIF and Dino pairs, and whatever uses names that ``records.NAMES`` knows.
+
+    ``scores`` are the names of the field that a row's score is read from.
+    """
 
     name: str = "jsonl"
     fixed_scale: str | None = None
+    scores: Sequence[str] = NAMES["score"]
     _places: dict[tuple[str, ...], tuple[str | None, ...]] = field(default_factory=dict)
 
     def rows(self, file: ByteFile) -> Iterator[Span]:
@@ -140,7 +144,7 @@ class JsonLayout:
         keys = tuple(value)
         names = self._places.get(keys)
         if names is None:
-            names = tuple(None if place is None else keys[place] for place in find_places(keys))
+            names = tuple(None if place is None else keys[place] for place in find_places(keys, self.scores))
             if len(self._places) < 1000:
                 self._places[keys] = names
         a, b, negative, score, negative_score, kind, split, pair_id = names
@@ -298,9 +302,9 @@ def _refuse_open_quote(texts: list[str]) -> None:
             ) from None
 
 
-def named_columns(name: str, columns: Sequence[str]) -> SeparatedLayout:
-    """Return the layout of a CSV or TSV whose first row names its columns; raises ``Malformed``."""
-    places = find_places(columns)
+def named_columns(name: str, columns: Sequence[str], scores: Sequence[str] = NAMES["score"]) -> SeparatedLayout:
+    """Return the layout of a CSV or TSV whose first row names its columns (``find_places``); raises ``Malformed``."""
+    places = find_places(columns, scores)
     own = {"pair_id", "kind"} <= set(columns)
     return SeparatedLayout(
         name,
@@ -312,17 +316,18 @@ def named_columns(name: str, columns: Sequence[str]) -> SeparatedLayout:
     )
 
 
-def unnamed_columns(name: str, first: Sequence[str]) -> SeparatedLayout:
+def unnamed_columns(name: str, first: Sequence[str], *, labelled: bool = False) -> SeparatedLayout:
     """Return the layout of a CSV or TSV without column names, by the number of its columns; raises ``Malformed``.
 
-    2: a pair. 3: a triplet, or a pair and its score. 4: SynCSE, the third unused. 5: CLHAIF (methods 6.1).
+    2: a pair. 3: a triplet, or a pair and its score; if ``labelled`` a pair and its label. 4: SynCSE, the third unused.
+    5: CLHAIF (methods 6.1).
     """
     width = len(first)
-    numeric = width == 3 and _is_number(first[2])
+    scored = width == 3 and (labelled or _is_number(first[2]))
     known: dict[int, Places] = {
         1: (0, None, None, None),
         2: (0, 1, None, None),
-        3: (0, 1, None, 2) if numeric else (0, 1, 2, None),
+        3: (0, 1, None, 2) if scored else (0, 1, 2, None),
         4: (0, 1, 3, None),
         5: (0, 1, 2, 3, 4),
     }

@@ -82,10 +82,14 @@ def is_known(name: str) -> bool:
     return plain(name) in _KNOWN
 
 
-def find_places(names: Sequence[str]) -> Places:
-    """Return where each part stands among columns of these names; raises ``Malformed`` if no sentence is there."""
+def find_places(names: Sequence[str], scores: Sequence[str] = NAMES["score"]) -> Places:
+    """Return where each part stands among columns of these names; raises ``Malformed`` if no sentence is there.
+
+    ``scores`` are the names of the column that the score is read from.
+    """
+    known = NAMES | {"score": tuple(scores)}
     found = {plain(name): place for place, name in reversed(list(enumerate(names)))}
-    places = tuple(next((found[name] for name in NAMES[part] if name in found), None) for part in PARTS)
+    places = tuple(next((found[name] for name in known[part] if name in found), None) for part in PARTS)
     first, second, negative, score = places[:4]
     hint = "Known names: sentence1, sentence2, score; text_a, text_b, label; sent0, sent1, hard_neg; text."
     if first is None:

@@ -1,4 +1,4 @@
-"""SNLI as SentEval keeps it (s1.X, s2.X, labels.X, aligned by line) turned into triplets, by places."""
+"""SNLI as SentEval keeps it (s1.X, s2.X, labels.X, aligned by line) as triplets or labelled pairs, by places."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.datafiles.nli import LABELS
 from engine.datafiles.records import SPLITS, Record
 from engine.datafiles.source import ByteFile, text_of
 from engine.datafiles.splits import refusal
@@ -59,6 +60,21 @@ class _Triplets:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    premises: _Column
+    hypotheses: _Column
+    lines: Places
+
+    def check(self) -> None:
+        self.premises.file.check()
+        self.hypotheses.file.check()
+
+    def record(self, place: int) -> Record:
+        line = int(self.lines[place])
+        return Record(self.premises.text(line), self.hypotheses.text(line))
+
+
 def find_snli(path: Path, *, allow_test: bool) -> tuple[Path, str] | None:
     """Return (folder, split) if ``path`` is a folder of SNLI files or one of them, else None.
 
@@ -80,8 +96,10 @@ def find_snli(path: Path, *, allow_test: bool) -> tuple[Path, str] | None:
     return path, usable[0]
 
 
-def scan_snli(folder: Path, split: str) -> tuple[Table, str]:
+def scan_snli(folder: Path, split: str, *, labelled: bool = False) -> tuple[Table, str]:
     """Return triplets of premise, entailment, contradiction, and a digest of the three files.
+
+    With ``labelled`` each line is a pair and its scores are class numbers; those without a gold label are dropped.
 
     Hypotheses of one premise, wherever they stand, are paired in the order of the files: its first entailment
     with its first contradiction, its second with its second. One that is left over is dropped and counted, and
@@ -111,14 +129,17 @@ def scan_snli(folder: Path, split: str) -> tuple[Table, str]:
         keys.append(int.from_bytes(hashlib.blake2b(premise.encode(), digest_size=8).digest(), "big"))
         labels.append(code)
     codes = np.frombuffer(labels, dtype=np.uint8)
-    entailments, contradictions = _paired(np.frombuffer(keys, dtype=np.uint64), codes)
-    dropped.update({name: int((codes == code).sum()) for code, name in _UNUSED.items()})
-    for code, name in enumerate(_ALONE):
-        dropped[name] = int((codes == code).sum()) - len(entailments)
     columns = [
         _Column(file, np.frombuffer(starts, dtype=np.int64), np.frombuffer(lengths, dtype=np.uint32))
         for file, (starts, lengths) in zip(files, spans, strict=False)
     ]
+    digest = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+    if labelled:
+        return _labelled(columns, codes, split, dropped), digest
+    entailments, contradictions = _paired(np.frombuffer(keys, dtype=np.uint64), codes)
+    dropped.update({name: int((codes == code).sum()) for code, name in _UNUSED.items()})
+    for code, name in enumerate(_ALONE):
+        dropped[name] = int((codes == code).sum()) - len(entailments)
     count = len(entailments)
     nothing = np.full(count, np.nan)
     table = Table(
@@ -131,7 +152,25 @@ def scan_snli(folder: Path, split: str) -> tuple[Table, str]:
         identified=False,
         dropped=+dropped,
     )
-    return table, hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+    return table, digest
+
+
+def _labelled(columns: list[_Column], codes: NDArray[np.uint8], split: str, dropped: Counter[str]) -> Table:
+    """Every line with a gold label, in the order of the files."""
+    dropped[_UNUSED[3]] = int((codes == 3).sum())
+    kept = np.flatnonzero(codes < 3)
+    numbers = np.array([LABELS.index(name) for name, code in _LABELS.items() if code < 3], dtype=np.float64)
+    return Table(
+        _Pairs(columns[0], columns[1], kept),
+        sentences=2,
+        lines=(kept + 1).astype(np.uint32),
+        splits=np.full(len(kept), SPLITS.index(split), dtype=np.uint8),
+        scores=numbers[codes[kept]],
+        negative_scores=np.full(len(kept), np.nan),
+        identified=False,
+        dropped=+dropped,
+        labelled=True,
+    )
 
 
 def _paired(keys: NDArray[np.uint64], codes: NDArray[np.uint8]) -> tuple[Places, Places]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.datafiles.labels import Floats
-from engine.datafiles.layouts import Layout
+from engine.datafiles.layouts import Layout, failed
+from engine.datafiles.nli import label_code
 from engine.datafiles.records import SPLITS, Malformed, Record, number, says_nothing, word_split
 from engine.datafiles.source import ByteFile, text_of
 from engine.errors import DataError
@@ -55,7 +56,10 @@ class FileStore:
 
 @dataclass(slots=True)
 class Table:
-    """All usable rows of a source, by place. ``scores`` and ``negative_scores`` are as written, nan where none."""
+    """All usable rows of a source, by place. ``scores`` and ``negative_scores`` are as written, nan where none.
+
+    With ``labelled`` scores are the class numbers of ``engine.datafiles.nli``.
+    """
 
     store: Store
     sentences: int
@@ -67,19 +71,21 @@ class Table:
     """Whether rows carry ``kind`` and ``pair_id``."""
     dropped: Counter[str] = field(default_factory=Counter)
     blanks: int = 0
+    labelled: bool = False
 
 
-def scan(file: ByteFile, layout: Layout, *, split: str, allow_test: bool) -> Table:
+def scan(file: ByteFile, layout: Layout, *, split: str, allow_test: bool, labelled: bool = False) -> Table:
     """Read a file once and index its rows; ``split`` is that of rows that name none.
 
+    With ``labelled`` what the layout has for a score is an NLI label.
     Raises ``DataError`` for rows that cannot be read, and for files that mix pairs and triplets.
     """
-    return _Scan(file, layout, split, allow_test).table()
+    return _Scan(file, layout, split, allow_test, labelled).table()
 
 
 class _Scan:
-    def __init__(self, file: ByteFile, layout: Layout, split: str, allow_test: bool) -> None:
-        self._file, self._layout = file, layout
+    def __init__(self, file: ByteFile, layout: Layout, split: str, allow_test: bool, labelled: bool) -> None:
+        self._file, self._layout, self._labelled = file, layout, labelled
         self._split, self._allow_test = SPLITS.index(split), allow_test
         self._sentences = 0
         self._identified = False
@@ -112,6 +118,7 @@ class _Scan:
             self._identified,
             self._dropped,
             self._blanks,
+            self._labelled,
         )
 
     def _check_shape(self, line: int, record: Record) -> None:
@@ -130,13 +137,14 @@ class _Scan:
         if record.split is not None:
             split = SPLITS.index(word_split(record.split) or SPLITS[split])
         texts = record[: record.sentences]
-        score, negative = self._number(record.score), self._number(record.negative_score)
+        score = self._label(line, record.score) if self._labelled else self._number(record.score)
+        negative = self._number(record.negative_score)
         if split == _TEST and not self._allow_test:
             self._dropped["of a test split"] += 1
         elif not all(texts):
             self._dropped["empty sentence"] += 1
         elif score is None or negative is None:
-            self._dropped["score that is no number"] += 1
+            self._dropped["no gold label" if self._labelled else "score that is no number"] += 1
         else:
             self._blanks += texts.count(" ")
             self._identified = self._identified or record.pair_id is not None
@@ -146,6 +154,12 @@ class _Scan:
             self._splits.append(split)
             self._scores.append(score)
             self._negatives.append(negative)
+
+    def _label(self, line: int, cell: object) -> float | None:
+        try:
+            return label_code(cell)
+        except Malformed as error:
+            raise failed(self._file, line, error) from None
 
     @staticmethod
     def _number(cell: object) -> float | None:

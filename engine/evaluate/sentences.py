@@ -13,7 +13,8 @@ from typing import Any
 from engine.errors import EngineError
 from engine.evaluate.data import read_sts, read_transfer
 from engine.evaluate.files import tidy
-from engine.tasks import TASKS, select
+from engine.evaluate.queries import read_queries
+from engine.tasks import RERANK, TASKS, select
 
 
 def sentences(root: Path, tasks: str) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def sentences(root: Path, tasks: str) -> dict[str, Any]:
 
 
 def _texts(root: Path, name: str) -> list[str]:
+    if name == RERANK:
+        return [text for one in read_queries(root).every for text in (one.text, *one.positives, *one.negatives)]
     if TASKS[name].kind == "sts":
         pairs = read_sts(root, name)
         return pairs.first + pairs.second

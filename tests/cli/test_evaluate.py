@@ -184,3 +184,43 @@ def test_the_whole_data_are_complete(data_dir: Path) -> None:
     found = ask("engine.evaluate.check", [str(data_dir)])
     assert {about["state"] for about in [*found["tasks"].values(), *found["dev"].values()]} == {"complete"}
     assert found["dev"]["stsb"]["possessive"] == "' s"
+
+
+def test_reranking_is_kept_ranked_and_compared(project: Path, tmp_path: Path, cli: Cli) -> None:
+    """MAP of vectors from a file: evaluate, the leaderboard in each form, and a comparison."""
+    rows = [{"query": f"q{n}", "positives": [f"p{n}"], "negatives": [f"n{n}", f"m{n}"]} for n in range(9)]
+    data = tmp_path / "ask.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {**rows[0], "positives": []}]), "utf-8")
+    texts = [text for row in rows for text in (row["query"], *row["positives"], *row["negatives"])]
+    made = np.random.default_rng(0).normal(size=(len(texts), 4)).astype(np.float32)
+    for name in ("mine", "other"):
+        np.savez(tmp_path / f"{name}.npz", texts=np.array(texts), vectors=made)
+        # The second has every query beside its positive.
+        made = made.copy()
+        made[0::4] = made[1::4]
+    words = ("-P", project, "--data", data, "--tasks", "rerank")
+    done = cli("evaluate", f"vectors:{tmp_path / 'other.npz'}", *words, "--backbone", "bert-base")
+    assert done.code == 0, done.err
+    assert "Reranking" in done.out and "100.00" in done.out
+    assert "rerank, left out: query without positives: 1" in done.out
+    doc = cli("evaluate", f"vectors:{tmp_path / 'mine.npz'}", *words, "--json").doc
+    assert doc["tasks"]["rerank"]["n"] == 9 and 0 < doc["tasks"]["rerank"]["map"] < 100
+    assert (doc["avg_sts"], doc["avg_transfer"]) == (None, None)
+    board = cli("leaderboard", "-P", project, "--tasks", "rerank", "--json").doc["rows"]
+    assert [row["system"] for row in board] == ["other", "mine"]
+    assert board[1]["values"] == {"rerank": pytest.approx(doc["tasks"]["rerank"]["map"])}
+    for form in ("table", "md", "csv", "tex"):
+        shown = cli("leaderboard", "-P", project, "--format", form)
+        assert shown.code == 0 and "other" in shown.out
+    whole = cli("leaderboard", "-P", project)
+    assert "Reranking" in whole.out and "Reranking" not in cli("leaderboard", "-P", tmp_path).out
+    state = ("--backbone", "bert-base", "--supervision", "none")
+    for name in ("mine", "other"):
+        assert cli("evaluate", f"vectors:{tmp_path / f'{name}.npz'}", *words, *state).code == 0
+    [contest] = cli("leaderboard", "--compare", "other", "mine", "-P", project, "--json").doc["comparisons"]
+    one = contest["tasks"]["rerank"]
+    assert one["difference"] == pytest.approx(100 - doc["tasks"]["rerank"]["map"]) and one["p"] < 0.05
+    assert cli("evaluate", "minilm", "-P", project, "--data", data, "--tasks", "sts,rerank").code == 2
+    data.write_text('{"query": "q"}\n', "utf-8")
+    wrong = cli("evaluate", f"vectors:{tmp_path / 'mine.npz'}", *words)
+    assert wrong.code == 2 and f"{data}, line 1: has no positives" in wrong.err

@@ -24,7 +24,7 @@ def test_a_result_stands_among_the_papers_rows(project: Path, cli: Cli) -> None:
     evaluations.save(project, result(80.0, name="\x1b[31mred"))
     done = cli("leaderboard", "-P", project, "--tasks", "sts")
     assert "\x1b" not in done.out
-    [own] = [line for line in done.out.splitlines() if line.startswith(">")]
+    [own] = [line for line in done.out.splitlines() if line.startswith("ours")]
     assert own.endswith("-2.37 against claif-scaled-bert")
     doc = cli("leaderboard", "-P", project, "--ours", "--against", "claif-roberta", "--json").doc
     [row] = doc["rows"]

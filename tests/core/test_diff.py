@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claif_tui.core import diff as module
-from claif_tui.core.diff import Piece, sides
+from claif_tui.core.diff import Piece, inserted, sides
 
 
 def changed(pieces: list[Piece]) -> list[str]:
@@ -36,3 +36,32 @@ def test_a_very_long_text_is_compared_by_its_ends() -> None:
     assert changed(first) == ["old"]
     assert changed(second) == ["brand new"]
     assert [changed(side) for side in sides(long, long)] == [[], []]
+
+
+def test_what_left_for_nothing_is_shown_where_it_stood() -> None:
+    pieces = inserted("nobody is not playing a large flute here .", "someone is playing a flute .")
+    assert [(piece.text, piece.gone) for piece in pieces if piece.changed] == [
+        ("someone", False),
+        ("not", True),
+        ("large", True),
+        ("here", True),
+    ]
+    assert [piece.text for piece in pieces] == [
+        "someone",
+        " is ",
+        "not",
+        "playing a ",
+        "large",
+        "flute ",
+        "here",
+        ".",
+    ]
+    assert [piece.text for piece in inserted("a man runs home", "a man runs")] == ["a man runs", "home"]
+
+
+@given(first=st.text(alphabet="ab ."), second=st.text(alphabet="ab ."))
+def test_the_pieces_that_are_not_gone_make_up_the_second_text(first: str, second: str) -> None:
+    pieces = inserted(first, second)
+    assert "".join(piece.text for piece in pieces if not piece.gone) == second
+    replaced = changed(sides(first, second)[1])
+    assert changed([piece for piece in pieces if not piece.gone]) == replaced

@@ -13,7 +13,9 @@ from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.evaluations import Evaluation
 from claif_tui.core.leaderboard import board
 from claif_tui.core.paths import asset
+from claif_tui.core.reference import REFERENCE_ONLY as REFERENCE
 from claif_tui.core.reference import SUPERVISION, TASKS, Kind, reference_rows
+from claif_tui.core.significance import contest, own_side
 from engine.tasks import STS, TRANSFER
 
 KINDS: tuple[Kind, ...] = ("sts", "transfer")
@@ -191,6 +193,66 @@ def test_a_part_of_a_board() -> None:
     assert len(leaderboard.only(whole, ours=True).entries) == 1
     with pytest.raises(UsageError, match="bert-bse"):
         leaderboard.only(whole, backbone="bert-bse")
+
+
+# Demos and rows for reference
+
+REFERENCE_ONLY = {
+    *("bert-flow", "sbert-flow-bert", "consert-bert", "consert-sup-bert", "diffcse-bert", "diffcse-roberta"),
+    *("trans-encoder-cross-bert", "trans-encoder-cross-roberta"),
+}
+
+
+def test_a_demo_is_shown_last_and_compared_with_nothing() -> None:
+    demo = result(99.0, name="made offline", identity="demo", demo=True)
+    other = result(98.0, name="made offline too", identity="demo-2", demo=True)
+    one = board("sts", [demo, result(), other])
+    assert [entry.row.system for entry in one.entries[-2:]] == ["made offline", "made offline too"]
+    reason = "made offline is a demo: its data were made with the offline model"
+    for against in ("", "claif-bert"):
+        entry = next(entry for entry in board("sts", [demo], against).entries if entry.row.ours)
+        assert entry.difference is not None
+        assert (entry.difference.value, entry.difference.reason) == (None, reason)
+    sides = [own_side("sts", found, None) for found in (demo, other, result())]
+    for first, second in ((0, 1), (0, 2), (2, 0)):
+        a, b = sides[first], sides[second]
+        assert a is not None and b is not None
+        found = contest("sts", a, b)
+        assert found.reason == reason and not found.differences and found.average is None
+    markdown, tex = leaderboard_formats.markdown(one), leaderboard_formats.latex(one)
+    assert "| demo | **made offline** |" in markdown and r"demo & \textbf{made offline} &" in tex
+    assert "| ours | **claif-1** |" in markdown
+    rows = list(csv.DictReader(io.StringIO(leaderboard_formats.csv_text([one]))))
+    assert [row["system"] for row in rows if row["row"] == "demo"] == ["made offline", "made offline too"]
+    cells, _ = leaderboard_formats.lines(one)
+    assert [row[0] for row in cells[-2:]] == ["demo", "demo"] and f"not comparable: {reason}" in cells[-2]
+    facts = [row for row in leaderboard_formats.document(one) if row["row"] == "demo"]
+    assert len(facts) == 2 and "demo" in Evaluation.document(demo)
+
+
+def test_a_result_keeps_that_it_is_a_demo(tmp_path: Path) -> None:
+    path = evaluations.save(tmp_path, result(demo=True))
+    assert evaluations.kept(tmp_path).evaluations[0].demo
+    good = json.loads(path.read_bytes())
+    del good["demo"]  # as results were written before
+    path.write_text(json.dumps(good))
+    assert not evaluations.kept(tmp_path).evaluations[0].demo
+
+
+def test_rows_of_systems_that_are_not_run_here_are_said_to_be_for_reference() -> None:
+    one = board("sts", [])
+    found = {entry.row.id for entry in one.entries if entry.row.standing == "reference"}
+    assert found == REFERENCE_ONLY
+    transfer = {row.id for row in reference_rows("transfer") if row.standing == "reference"}
+    assert transfer == {"diffcse-bert", "diffcse-roberta"}
+    markdown, tex = leaderboard_formats.markdown(one), leaderboard_formats.latex(one)
+    assert markdown.count("| reference only |") == tex.count("reference only &") == len(REFERENCE_ONLY)
+    assert REFERENCE in markdown and REFERENCE in tex
+    rows = list(csv.DictReader(io.StringIO(leaderboard_formats.csv_text([one]))))
+    assert {row["id"] for row in rows if row["row"] == "reference"} == REFERENCE_ONLY
+    cells, notes = leaderboard_formats.lines(one)
+    assert [row[0] for row in cells].count("reference only") == len(REFERENCE_ONLY)
+    assert sum(REFERENCE in note for note in notes) == 1
 
 
 # Formats

@@ -8,6 +8,7 @@ import pytest
 
 from claif_tui.core.errors import InputError
 from claif_tui.core.provenance import backbone_of, provenance
+from claif_tui.core.runs import row_of
 from engine import rundir
 from engine.config import PRESETS, preset
 
@@ -95,6 +96,7 @@ def test_every_system_has_a_supervision(tmp_path: Path, system: str) -> None:
     known = provenance(str(run(tmp_path / "r", system=system)))
     wanted = {
         "simcse-sup": "human",
+        "sbert": "human",
         "promptbert-sup": "human",
         "clhaif": "human+ai",
         "clhaif-prompt": "human+ai",
@@ -111,3 +113,16 @@ def test_vectors_are_known_by_their_content(tmp_path: Path) -> None:
     assert provenance(f"vectors:{tmp_path / 'ada.npy'}").identity != known.identity
     with pytest.raises(InputError, match=r"none\.npz cannot be read"):
         provenance(f"vectors:{tmp_path / 'none.npz'}")
+
+
+def test_a_run_on_the_offline_models_answers_is_a_demo_and_what_starts_from_it_too(tmp_path: Path) -> None:
+    """Only where a manifest says so: a bare file says nothing."""
+    demo = run(tmp_path / "demo", {"data": {"lineage": {"kinds": {"llm": 3}, "stand_in": True}}})
+    assert provenance(str(demo)).demo and provenance(str(demo / "checkpoints" / "best")).demo
+    after = run(tmp_path / "after", model=str(demo / "checkpoints" / "best"))
+    assert provenance(str(after)).demo and row_of(after).demo
+    real = run(tmp_path / "real", {"data": {"lineage": {"kinds": {"llm": 3}, "stand_in": False}}})
+    bare = run(tmp_path / "bare", {"data": {"format": "jsonl"}})
+    for place in (real, bare):
+        assert not provenance(str(place)).demo and not row_of(place).demo
+    assert not provenance("minilm:3").demo

@@ -18,7 +18,7 @@ from claif_tui.core import snapshot
 from claif_tui.core.errors import FilterError, RecipeError, UsageError
 from claif_tui.core.export import write_export
 from claif_tui.core.exporting import ExportWish, process
-from claif_tui.core.models import PairQuery
+from claif_tui.core.models import NewScore, PairQuery
 from claif_tui.core.recipes import Recipe, recipe_id
 from claif_tui.core.snapshot import Created, SnapshotError, SnapshotWish, create, find, pack, snapshots
 from claif_tui.core.store.store import Store
@@ -27,6 +27,7 @@ from engine.datafiles.snapshots import content_id
 from engine.errors import DataError
 from tests.conftest import ROOT
 from tests.core.pair_support import add, make_source, new_pair, project, scored
+from tests.core.store_children import new_call
 
 ALL = SnapshotWish(statuses=("pending", "accepted", "rejected"))
 
@@ -346,3 +347,29 @@ def test_test_rows_of_a_snapshot_stay_out(tmp_path: Path) -> None:
     examples = read(made.snapshot.path)
     assert examples.report.dropped == {"of a test split": 1}
     assert examples.report.splits == {"train": 4, "dev": 1}
+
+
+@pytest.mark.parametrize("side", ["generate_key", "score", "negative_key"])
+async def test_an_answer_of_the_offline_model_in_a_kept_row_is_stated(tmp_path: Path, side: str) -> None:
+    """By the calls of the rows that are kept, whoever generated and whoever scored."""
+    with Store.create(tmp_path / "p") as store:
+        for number, profile in enumerate(("openai", "offline")):
+            taken = store.runs.start("generate", None, profile, "m", {})
+            assert await store.calls.reserve(replace(new_call(f"k{number}", taken.id), profile=profile))
+            store.runs.set_state(taken.id, "stopped")
+        for number in range(2):
+            fields: dict[str, Any] = {"generate_key": f"g{number}", side: f"k{number}"}
+            if side == "score":
+                fields["score"] = NewScore(score=0.5, raw="0.5", scale="0-1", key=f"k{number}")
+            elif side == "negative_key":
+                fields["hard_negative"] = f"unlike {number} ."
+            row = new_pair(number, **fields) if side == "score" else scored(number, 0.5, **fields)
+            add(store, [row])
+        assert frozen(store).snapshot.manifest["stand_in"] is True
+        assert frozen(store, replace(ALL, filter="id = 1")).snapshot.manifest["stand_in"] is False
+        store.decisions.decide([1], "accept")
+        assert frozen(store, SnapshotWish()).snapshot.manifest["stand_in"] is False
+        store.decisions.decide([2], "accept")
+        assert frozen(store, SnapshotWish()).snapshot.manifest["stand_in"] is True
+    with project(tmp_path / "imported", 3) as store:
+        assert frozen(store).snapshot.manifest["stand_in"] is False

@@ -58,7 +58,7 @@ def test_the_population_counts_what_it_leaves_out(tmp_path: Path) -> None:
             "no score": 1,
             "its label is a human one, or it comes from NLI": 1,
             "a zero pair": 1,
-            "both sentences are the same": 1,
+            "two of its sentences are the same": 1,
             "the pair is there already": 1,
             "rejected in review": 1,
         }

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from claif_tui.core.errors import InputError
-from claif_tui.core.models import NewScore, PairQuery
+from claif_tui.core.history import describe
+from claif_tui.core.models import NewScore, PairQuery, Stage
 from claif_tui.core.store.bulk import rebuild_search
 from claif_tui.core.store.connection import connect
 from claif_tui.core.store.migrations import MIGRATIONS, migrate
 from claif_tui.core.store.project import DATABASE, make_folders
 from claif_tui.core.store.store import Store
+from claif_tui.ui.screens.review_lineage import lineage_rows
 from tests.core.pair_support import add, fetch, make_source, new_pair, project, scored
+from tests.core.store_children import new_call
 
 OLD = """
 INSERT INTO pairs (id, kind, system, source_id, text_a, generated, hard_negative, occurrence, merged, class,
@@ -204,3 +208,33 @@ def test_an_off_label_answer_keeps_its_class(store: Store) -> None:
     (pair_id,) = add(store, [new_pair(6, answer_class="off_label")])
     assert fetch(store, pair_id).answer_class == "off_label"
     assert list(store.pairs.ids(PairQuery(filter="class = off_label"))) == [pair_id]
+
+
+async def test_the_lineage_of_a_triplet_has_the_calls_of_both_sides(store: Store) -> None:
+    keys = ("pos", "neg", "score pos", "score neg")
+    run = store.runs.start("generate", None, "p", "m", {})
+    for key in keys:
+        stage: Stage = "score" if key.startswith("score") else "generate"
+        assert await store.calls.reserve(replace(new_call(key, run.id), stage=stage))
+        await store.calls.answer(key, raw=f"said {key}")
+    scores = NewScore(score=0.5, key="score pos", negative=0.25, negative_key="score neg")
+    made = new_pair(7, generate_key="pos", negative_key="neg", hard_negative="opposite 7 text .", score=scores)
+    (pair_id,) = add(store, [made])
+    store.decisions.edit(pair_id, negative="else")
+    lineage = store.pairs.lineage(pair_id)
+    assert lineage is not None
+    assert lineage.generate_call is not None and lineage.generate_call.key == "pos"
+    assert lineage.negative_call is not None and lineage.negative_call.raw == "said neg"
+    assert {call.key for call in lineage.score_calls} == {"score pos", "score neg"}
+    shown = lineage_rows(lineage)
+    said = [(label, text) for label, text in shown if not text or label in ("raw answer", "negative")]
+    assert said[1:5] == [
+        ("Generation", ""),
+        ("raw answer", "said pos"),
+        ("Hard negative", ""),
+        ("raw answer", "said neg"),
+    ]
+    for heading, answer in (("Scoring", "said score pos"), ("Scoring of the hard negative", "said score neg")):
+        assert said[said.index((heading, "")) + 1] == ("raw answer", answer)
+    assert ("0.5", "imported; hard negative 0.25, for: opposite 7 text .") in shown
+    assert describe(lineage.decisions[0]) == f"edited the hard negative of pair {pair_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.card import card
+from engine.card import STAND_IN, card
 from engine.config import preset
 
 MANIFEST: dict[str, Any] = {
@@ -45,6 +45,15 @@ def test_it_says_where_the_rows_come_from_and_names_no_person_endpoint_or_place(
         assert shown in text
     for hidden in ("Jane", "jroe", "the-lab", "lab.example"):
         assert hidden not in text
+
+
+def test_a_demo_is_said_to_be_one() -> None:
+    config, results = preset("claif", data="d"), {"step": "1 of 1"}
+    demo = card(config, {"lineage": {**MANIFEST, "stand_in": True}}, results, ())
+    assert STAND_IN in demo and '"stand_in": true' in demo
+    for lineage in ({**MANIFEST, "stand_in": False}, MANIFEST):
+        assert STAND_IN not in card(config, {"lineage": lineage}, results, ())
+    assert STAND_IN not in card(config, {"rows": 2}, results, ())
 
 
 def test_a_note_on_overlap_that_does_not_read_costs_no_checkpoint() -> None:

@@ -266,6 +266,55 @@ def test_snli_becomes_triplets(data_dir: Path) -> None:
     assert len(read(folder / "labels.test", allow_test=True)) > 2500
 
 
+def test_nli_rows_keep_their_labels_for_who_learns_them(data_dir: Path, tmp_path: Path) -> None:
+    """SNLI's folder, its own jsonl and tsv, and any CSV with words as labels."""
+    folder = data_dir / "senteval/SNLI"
+    words = [line.strip() for line in (folder / "labels.dev").read_text().splitlines()]
+    examples = read(folder, labelled=True)
+    assert (examples.kind, examples.columns) == ("pairs", ("sentence1", "sentence2", "label", "split"))
+    codes = {"contradiction": 0, "entailment": 1, "neutral": 2}
+    assert examples.numbers("label").tolist() == [codes[word] for word in words if word != "-"]
+    line = (folder / "s2.dev").read_text("utf-8").split("\n")[7].strip()
+    assert examples[7]["sentence2"] == line
+    assert examples.fingerprint != read(folder).fingerprint
+
+    small = snli(
+        tmp_path / "SNLI",
+        ("p", "a", "neutral"),
+        ("p", "b", "-"),
+        ("q", "", "entailment"),
+        ("q", "c", "entailment"),
+    )
+    found = read(small, labelled=True)
+    assert rows_of(found, "sentence1", "sentence2", "label") == [("p", "a", 2.0), ("q", "c", 1.0)]
+    assert found.report.dropped == {"empty sentence": 1, "no gold label": 1}
+    own = '{"gold_label": "%s", "annotator_labels": ["x"], "sentence1": "p", "sentence2": "%s"}'
+    files = [
+        write(tmp_path / "snli.jsonl", own % ("neutral", "a"), own % ("-", "b"), own % ("entailment", "c")),
+        write(
+            tmp_path / "snli.txt",
+            *(
+                "gold_label\tsentence1_parse\tsentence1\tsentence2\tlabel1",
+                "neutral\tx\tp\ta\t",
+                "-\tx\tp\tb\t",
+            ),
+            "entailment\tx\tp\tc\tneutral",
+        ),
+        write(tmp_path / "named.csv", "sentence1,sentence2,label", "p,a,Neutral", "p,b,", "p,c,entailment"),
+        write(tmp_path / "bare.csv", "p,a,neutral", "p,b,-", "p,c,entailment"),
+    ]
+    for file in files:
+        found = read(file, labelled=True)
+        assert rows_of(found, "sentence2", "label") == [("a", 2.0), ("c", 1.0)], file
+        assert found.report.dropped == {"no gold label": 1}
+    numbers = write(tmp_path / "numbers.csv", "sentence1,sentence2,label", "p,a,neutral", "p,b,1")
+    with pytest.raises(
+        DataError, match="line 3: the label is '1', expected contradiction, entailment"
+    ) as caught:
+        read(numbers, labelled=True)
+    assert "words" in caught.value.hint
+
+
 def snli(folder: Path, *rows: tuple[str, str, str], split: str = "train") -> Path:
     folder.mkdir(exist_ok=True)
     for name, cells in zip(("s1", "s2", "labels"), zip(*rows, strict=True), strict=True):

@@ -168,6 +168,33 @@ def test_soft_info_nce(cases: dict[str, Any], name: str, variant: Any) -> None:
     check(case, logits=logits, eq2_by_loops=soft_info_nce(similarities, y, tau))
 
 
+def test_scored_negatives_are_targets_of_their_own_columns_alone(cases: dict[str, Any]) -> None:
+    """smooth_negative is ours: its formula by loops, its gradient by autograd and by the softmax's own formula."""
+    case = cases[SOFT[1]]
+    similarities, y, tau = matrix(case), wide(case["y"]), case["tau"]
+    n = len(y)
+    negatives = wide([0.0, 0.25, 1.0, 0.6][:n])
+    loss = soft_info_nce(similarities, y, tau, smooth="smooth_negative", negative_scores=negatives)
+    p = (similarities / tau).softmax(1)
+    by_loops = -sum(y[i] * p[i, i].log() + negatives[i] * p[i, n + i].log() for i in range(n)) / n
+    same(loss, by_loops.detach())
+    # dL/ds_ij = ((y_i + n_i) p_ij - t_ij) / (n tau)
+    targets = torch.cat([torch.diag(y), torch.diag(negatives)], dim=1)
+    same(soft_targets(y, 2 * n, smooth="smooth_negative", negative_scores=negatives), targets)
+    expected = ((y + negatives)[:, None] * p.detach() - targets) / (n * tau)
+    same(gradient(loss, similarities), expected)
+    same(gradient(by_loops, similarities), expected)
+    # Without anything on the negatives it is CLHAIF's loss, to the last bit.
+    plain = soft_info_nce(similarities, y, tau)
+    none = soft_info_nce(similarities, y, tau, smooth="smooth_negative", negative_scores=torch.zeros(n))
+    assert torch.equal(plain, none) and torch.equal(gradient(plain, similarities), gradient(none, similarities))
+    for wrong in (None, negatives[1:]):
+        with pytest.raises(ValueError, match="hard negative and its score"):
+            soft_info_nce(similarities, y, tau, smooth="smooth_negative", negative_scores=wrong)
+    with pytest.raises(ValueError, match="hard negative and its score"):
+        soft_targets(y, n, smooth="smooth_negative", negative_scores=negatives)
+
+
 @pytest.mark.parametrize(
     ("kind", "compat"), [("correct", ()), ("official_code", (SMOOTH_ALL_ZERO_TEST, "another-name"))]
 )

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from engine import losses, objectives
+from engine.columns import training_rows
 from engine.config import OBJECTIVES, TrainConfig, preset
 from engine.data import read
 from engine.distributed import Alone
@@ -16,7 +19,7 @@ from engine.errors import ConfigError, DataError, ModelError
 from engine.gradients import Gradients
 from engine.objectives import Batch, Learner
 from tests.engine import tiny_models
-from tests.engine.training_helpers import lines, pairs, triplets
+from tests.engine.training_helpers import labelled, lines, pairs, triplets
 
 CPU = torch.device("cpu")
 
@@ -37,11 +40,13 @@ def made(model: Path, data: Path, system: str, **changes: Any) -> tuple[TrainCon
     config = preset(system, model=str(model), data=str(data), **{**defaults, **changes})
     torch.manual_seed(1)
     learner = objectives.build(config, CPU)
-    examples = read(data)
+    examples = training_rows(config)
     rows = np.arange(config.batch_size)
     found = examples.batch(rows)
     texts = [found[name] for name in objectives.columns(config, examples)]
-    batch = learner.tokenise(rows, texts, found.get("score"))
+    numbers = [found[name] for name in objectives.learnt(config)]
+    scores = list(zip(*numbers, strict=True)) if len(numbers) > 1 else next(iter(numbers), None)
+    batch = learner.tokenise(rows, texts, scores)
     return config, learner, batch
 
 
@@ -159,9 +164,9 @@ def test_the_mask_model_never_changes(bert: Path, tmp_path: Path) -> None:
     assert all(name.startswith("encoder.") for name in found)
 
 
-@pytest.mark.parametrize(("system", "tolerance"), [("claif", 1e-6), ("claif-cross", 1e-6)])
+@pytest.mark.parametrize(("system", "tolerance"), [("claif", 1e-6), ("claif-cross", 1e-6), ("sbert", 1e-6)])
 def test_parts_add_up_to_the_whole_batch(bert: Path, tmp_path: Path, system: str, tolerance: float) -> None:
-    data = pairs(tmp_path / "p.jsonl", 8)
+    data = labelled(tmp_path / "nli.csv", 8) if system == "sbert" else pairs(tmp_path / "p.jsonl", 8)
     config, learner, batch = made(bert, data, system, batch_size=8)
     whole = gradients(learner, config, batch)
     parts = preset(**{**_values(config), "gradient_accumulation": 4})
@@ -298,12 +303,45 @@ def test_bf16_computes_its_loss_in_float32(bert: Path, tmp_path: Path) -> None:
         ("claif", triplets, "score"),
         ("clhaif", triplets, "score"),
         ("simcse-sup", lines, "sentence2"),
+        ("sbert", triplets, "label"),
     ],
 )
 def test_data_that_lack_a_column_are_refused(tmp_path: Path, system: str, make: Any, missing: str) -> None:
     data = make(tmp_path / ("x.txt" if make is lines else "x.csv"), 4)
     with pytest.raises(DataError, match=f"have no {missing}"):
         objectives.columns(preset(system, data=str(data)), read(data))
+
+
+def test_sberts_classifier_is_trained_and_is_no_part_of_the_encoder(bert: Path, tmp_path: Path) -> None:
+    """The loss is cross-entropy of a linear layer over [u; v; |u - v|]; labels are the words of the file."""
+    config, learner, batch = made(bert, labelled(tmp_path / "nli.csv", 6), "sbert", batch_size=6)
+    loss, found = gradients(learner, config, batch)
+    first, second = learner.outputs(batch.texts)
+    classifier = learner.classifier
+    assert classifier is not None and classifier.weight.shape == (3, 3 * first.shape[1])
+    logits = classifier(torch.cat([first, second, (first - second).abs()], dim=1))
+    order = ["contradiction", "entailment", "neutral"]
+    labels = [order.index(row["label"]) for row in csv.DictReader((tmp_path / "nli.csv").open())]
+    assert float(loss) == pytest.approx(float(F.cross_entropy(logits, torch.tensor(labels))), abs=1e-6)
+    assert {"classifier.weight", "classifier.bias"} <= set(found)
+    assert not any("classifier" in name for name in learner.encoder.state_dict())
+
+
+def test_scored_negatives_come_from_the_data_and_are_missed_by_name(bert: Path, tmp_path: Path) -> None:
+    data = triplets(tmp_path / "t.csv", 4, scored=True)
+    config, learner, batch = made(bert, data, "clhaif", smooth="smooth_negative")
+    similarities = objectives.similarities(learner.outputs(batch.texts))
+    logits = torch.log_softmax(similarities / 0.05, dim=1)
+    expected = -sum((n % 5 / 4) * logits[n, n] + 0.1 * logits[n, 4 + n] for n in range(4)) / 4
+    loss, _ = gradients(learner, config, batch)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    bare = triplets(tmp_path / "bare.csv", 4)
+    bare.write_text(
+        bare.read_text().replace("hard_neg", "hard_neg,score").replace("\n", ",1\n").replace("score,1", "score")
+    )
+    with pytest.raises(DataError, match="no negative_score in every row") as caught:
+        objectives.columns(config, read(bare))
+    assert "smooth_positive" in caught.value.hint
 
 
 def test_hard_negative_weight_needs_hard_negatives(tmp_path: Path) -> None:

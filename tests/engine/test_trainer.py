@@ -30,6 +30,7 @@ from tests.engine.training_helpers import (
     dev_file,
     events,
     kinds,
+    labelled,
     lines,
     losses,
     pairs,
@@ -65,6 +66,8 @@ def shrunk(system: str, compat: tuple[str, ...], folder: Path, models: dict[str,
     original = PRESETS[system]
     if original.objective in ("mse", "cross"):
         data = pairs(folder / "p.jsonl", 16 if original.select == "own" else 12)
+    elif original.objective == "softmax-nli":
+        data = labelled(folder / "nli.csv", 12)
     elif original.twins:
         data = lines(folder / "wiki.txt", 12)
     else:

@@ -47,6 +47,15 @@ def triplets(path: Path, rows: int, *, scored: bool = False) -> Path:
     return path
 
 
+def labelled(path: Path, rows: int) -> Path:
+    """Pairs with an NLI label each."""
+    first, second = sentences(rows, 1), sentences(rows, 2)
+    labels = ("entailment", "neutral", "contradiction")
+    rest = [f"{a},{b},{labels[number % 3]}" for number, (a, b) in enumerate(zip(first, second, strict=True))]
+    path.write_text("\n".join(["sentence1,sentence2,label", *rest]) + "\n", "utf-8")
+    return path
+
+
 def lines(path: Path, rows: int) -> Path:
     """One sentence a line."""
     path.write_text("\n".join(sentences(rows)) + "\n", "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from claif_tui.core.models import NewPair, NewScore
@@ -19,6 +20,18 @@ TEXTS = (
     ("three men are playing chess .", "Three men play chess.", 0.0, 0.98, ""),
     ("a plane is taking off .", "an aircraft is departing .", 0.0, 0.8, ""),
     ("a plane is taking off .", "Airplane is flying.", 0.5, 0.67, ""),
+)
+TRIPLETS = (
+    ("a man is not playing a flute .", "a man is silent .", "a man is playing a flute .", 0.81, 0.12),
+    (
+        "three men are playing chess .",
+        "three men play a board game .",
+        "three men are playing football .",
+        0.9,
+        0.4,
+    ),
+    ("a plane is taking off .", "an aircraft is departing .", "a plane is landing .", None, None),
+    (FLUTE, "a man plays a big flute .", "a man is selling a large flute .", 0.93, 0.35),
 )
 
 
@@ -47,6 +60,27 @@ def new_pair(
     )
 
 
+def make_triplets(folder: Path) -> Path:
+    """Make a project with the four triplets above as imports, ids 1 to 4, the third without scores; then one pair."""
+    with Store.create(folder, author="tester") as store:
+        rows = [
+            NewPair(
+                system="nli",
+                kind="nli",
+                text_a=anchor,
+                generated=positive,
+                hard_negative=negative,
+                model="gpt-4o-mini-2024-07-18",
+                score=None
+                if score is None
+                else NewScore(score=score, raw=f"{score}", scale="0-1", negative=low, negative_raw=f"{low}"),
+            )
+            for anchor, positive, negative, score, low in TRIPLETS
+        ]
+        add_pairs(store, [*rows, new_pair("a plane is taking off .", "Airplane is flying.", 0.5, 0.67, n=99)])
+    return folder
+
+
 def make_project(folder: Path, *, extra: int = 0, hostile: bool = False) -> Path:
     """Make a project with the eight pairs above, ``extra`` plain ones, and hostile ones if wanted."""
     with Store.create(folder, author="tester") as store:
@@ -57,9 +91,9 @@ def make_project(folder: Path, *, extra: int = 0, hostile: bool = False) -> Path
         ]
         if hostile:
             texts = [storable_text(text)[0] for text in HOSTILE]
-            rows += [
-                new_pair(text, f"{text} again", 0.5, 0.5, text, n=10_000 + n) for n, text in enumerate(texts)
-            ]
+            for n, text in enumerate(texts):
+                made = new_pair(text, f"{text} again", 0.5, 0.5, text, n=10_000 + n)
+                rows.append(replace(made, hard_negative=f"no {text}" if n % 2 else None))
             rows.append(new_pair("x" * 10_000, "long " * 20_000, 0.5, 0.5, "y" * 5_000, n=20_000))
         add_pairs(store, rows)
     return folder

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from tests.ui.conftest import SEEDS, fill, idle, opened, screen_text, still, until
-from tests.ui.made_pairs import make_project
+from tests.ui.made_pairs import make_project, make_triplets
 from tests.ui.scripted import ScriptedRun, flight, progress
 from tests.ui.test_generate import deck, scripted
 from tests.ui.test_review import review
@@ -89,6 +89,27 @@ def test_review(
 def test_review_without_colours(tmp_path: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert snap_compare(ClaifApp(made(tmp_path)), terminal_size=SMALL, run_before=steps("end"))
+
+
+@pytest.mark.parametrize(
+    ("size", "before"),
+    [
+        pytest.param(WIDE, steps("end"), id="wide"),
+        pytest.param(SMALL, steps("end", theme="claif-light"), id="small"),
+        pytest.param(SMALL, steps("j", "E", "x"), id="editing"),
+    ],
+)
+def test_triplets(
+    tmp_path: Path,
+    snap_compare: Compare,
+    size: tuple[int, int],
+    before: Callable[[Pilot[None]], Awaitable[None]],
+) -> None:
+    folder = make_triplets(tmp_path / "nli")
+    with Store.open(folder) as store:
+        store.decisions.edit(1, negative="a man is playing the drums .")
+        store.pairs.set_encoder([(1, 0.7)])
+    assert snap_compare(ClaifApp(folder), terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["wide", "small"])

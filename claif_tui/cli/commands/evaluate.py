@@ -30,14 +30,15 @@ SUPERVISION = ("none", "ai", "human", "human+ai")
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder of the evaluation data (SentEval's layout); claif-tui data check DIR says what it holds.",
+    help="Folder of the evaluation data (SentEval's layout); claif-tui data check DIR says what it holds. Of rerank "
+    "a .jsonl file, or a folder of such files.",
 )
 @click.option(
     "--tasks",
     default="all",
     show_default=True,
-    metavar="sts|transfer|all|TASK,…",
-    help="Tasks to score, as in sts or STS12,MR.",
+    metavar="sts|transfer|all|rerank|TASK,…",
+    help="Tasks to score, as in sts or STS12,MR; all is both of the papers' kinds, without rerank.",
 )
 @click.option(
     "--mode",
@@ -93,6 +94,10 @@ def command(models: tuple[str, ...], as_json: bool, project: Path | None, **flag
     Results are kept in evaluations/ of the project, part by part, and stand in the leaderboard; outside a project they
     are only printed. Figures are x100: Spearman over all pairs of a task, accuracy of the official protocol. Of several
     models each is tested against the first.
+
+    rerank orders the documents of each query by cosine and gives the mean average precision (MAP) over queries. Each
+    line of its files is an object with query, positives and negatives; documents that are equally similar share one
+    place, and queries without positives or negatives are left out and counted.
     """
     from claif_tui.cli import embedding
     from claif_tui.core.evaluating import EvaluationWish, evaluate, require
@@ -204,10 +209,15 @@ def _of_run(folder: Path, model: str) -> str:
 
 def _show(results: list[Evaluation]) -> None:
     from claif_tui.core.leaderboard_formats import SHORT
-    from engine.tasks import STS, TASKS, TRANSFER
+    from engine.tasks import EVERY, RERANK, STS, TRANSFER
 
-    for tasks, title in ((STS, "STS, Spearman x100"), (TRANSFER, "Transfer, accuracy x100")):
-        chosen = [task for task in TASKS if task in tasks and any(task in one.tasks for one in results)]
+    kinds = (
+        (STS, "STS, Spearman x100"),
+        (TRANSFER, "Transfer, accuracy x100"),
+        ((RERANK,), "Reranking, mean average precision x100"),
+    )
+    for tasks, title in kinds:
+        chosen = [task for task in EVERY if task in tasks and any(task in one.tasks for one in results)]
         if not chosen:
             continue
         output.line(title)
@@ -215,16 +225,24 @@ def _show(results: list[Evaluation]) -> None:
             (
                 one.name,
                 *(_figure(one.value(task)) for task in chosen),
-                _figure(one.average(tasks)),
+                *([_figure(one.average(tasks))] if len(tasks) > 1 else _queries(one)),
             )
             for one in results
         ]
-        head = ("model", *(SHORT.get(task, task) for task in chosen), "avg")
+        head = ("model", *(SHORT.get(task, task) for task in chosen), "avg" if len(tasks) > 1 else "queries")
         output.table(rows, head=head, right=tuple(range(1, len(head))))
     for one in results:
         for task, about in one.tasks.items():
             if about.get("reason"):
                 output.line(f"{one.name}: {task} has no figure: {about['reason']}")
+            for reason, count in dict(about.get("left_out") or {}).items():
+                output.line(f"{one.name}: {task}, left out: {reason}: {count:,}")
+
+
+def _queries(one: Evaluation) -> list[str]:
+    """How many queries the figure of reranking rests on."""
+    n = one.tasks.get("rerank", {}).get("n")
+    return [f"{n:,}" if isinstance(n, int) else ""]
 
 
 def _figure(value: float | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from claif_tui.core.leaderboard import Board
     from claif_tui.core.reference import Kind
 
-KINDS = ("sts", "transfer")
+KINDS: tuple[Kind, ...] = ("sts", "transfer", "rerank")
 
 
 @click.command("leaderboard")
@@ -35,7 +35,7 @@ KINDS = ("sts", "transfer")
     type=click.Choice((*KINDS, "all")),
     default="all",
     show_default=True,
-    help="Which tasks' rows.",
+    help="Which tasks' rows; of rerank the papers have none.",
 )
 @click.option(
     "--against",
@@ -77,9 +77,9 @@ def command(
     found = kept(project_folder(project))
     for problem in found.problems:
         diagnostics.warn(problem)
-    wanted: list[Kind] = (
-        ["sts"] if kinds == "sts" else ["transfer"] if kinds == "transfer" else ["sts", "transfer"]
-    )
+    wanted = [kind for kind in KINDS if kinds in (kind, "all")]
+    if kinds == "all" and compare is None and not any("rerank" in one.tasks for one in found.evaluations):
+        wanted.remove("rerank")  # no paper's rows are there, and none of ours
     if compare is not None:
         _compare(compare, wanted, found.evaluations, project_folder(project), as_json)
         return

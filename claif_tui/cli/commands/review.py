@@ -64,6 +64,10 @@ def list_(sort: Any, descending: bool, limit: int, as_json: bool, project: Path 
     if as_json:
         output.document({"total": total, "pairs": [_document(pair) for pair in pairs]})
         return
+    head: tuple[str, ...] = ("pair", "status", "score", "rate", "first sentence", "second sentence")
+    triplets = any(pair.hard_negative is not None for pair in pairs)
+    if triplets:
+        head = (*head, "negative score", "hard negative")
     rows = [
         (
             pair.id,
@@ -72,12 +76,12 @@ def list_(sort: Any, descending: bool, limit: int, as_json: bool, project: Path 
             "" if pair.rate is None else f"{pair.rate:g}",
             pair.text_a[:200],
             pair.text_b[:200],
-        )
+            "" if pair.negative_score is None else f"{pair.negative_score:.2f}",
+            (pair.hard_negative or "")[:200],
+        )[: len(head)]
         for pair in pairs
     ]
-    output.table(
-        rows, head=("pair", "status", "score", "rate", "first sentence", "second sentence"), right=(0, 2, 3)
-    )
+    output.table(rows, head=head, right=(0, 2, 3, 6) if triplets else (0, 2, 3))
     if total > len(pairs):
         output.line(f"{len(pairs):,} of {total:,}; --limit shows more")
     elif not total:
@@ -131,27 +135,32 @@ command.add_command(_decider("pend", "Set pairs back to pending, by number or by
 @command.command("edit")
 @click.argument("pair_id", type=int)
 @click.argument("text", required=False)
+@click.option("--negative", metavar="TEXT", help="The new hard negative of a triplet.")
 @json_option
 @project_option
-def edit(pair_id: int, text: str | None, as_json: bool, project: Path | None) -> None:
-    """Change the second sentence of a pair; without TEXT it is read from stdin. Its score becomes stale."""
-    if text is None:
+def edit(pair_id: int, text: str | None, negative: str | None, as_json: bool, project: Path | None) -> None:
+    """Change the second sentence of a pair, the hard negative of a triplet, or both. Its scores become stale.
+
+    Without TEXT and --negative the second sentence is read from stdin.
+    """
+    if text is None and negative is None:
         if sys.stdin.isatty():
             diagnostics.note("Type the sentence, then Ctrl-D.")
         text = sys.stdin.read()
     with open_project(project) as store:
-        _tell(store, store.decisions.edit(pair_id, text), as_json)
+        _tell(store, store.decisions.edit(pair_id, text, negative=negative), as_json)
 
 
 @command.command("set-score")
 @click.argument("pair_id", type=int)
 @click.argument("value", type=float)
+@click.option("--negative", type=float, metavar="VALUE", help="The score of a triplet's hard negative as well.")
 @json_option
 @project_option
-def set_score(pair_id: int, value: float, as_json: bool, project: Path | None) -> None:
+def set_score(pair_id: int, value: float, negative: float | None, as_json: bool, project: Path | None) -> None:
     """Give a pair a score (0 to 1) by hand."""
     with open_project(project) as store:
-        _tell(store, store.decisions.set_score(pair_id, value), as_json)
+        _tell(store, store.decisions.set_score(pair_id, value, negative=negative), as_json)
 
 
 @command.command("rescore")
@@ -277,24 +286,31 @@ def _tell(store: Store, decision: Decision | None, as_json: bool, nothing: str =
 def _document(pair: Pair) -> dict[str, object]:
     names = (
         *("id", "status", "text_a", "text_b", "score", "rate", "stale", "reason", "kind", "system", "model"),
-        *("hard_negative", "gold", "encoder", "flags", "author", "split", "seed_id", "source_id"),
+        *("hard_negative", "negative_score", "generated_negative", "gold", "encoder", "flags", "author"),
+        *("split", "seed_id", "source_id"),
     )
     values = {name: getattr(pair, name) for name in names}
     return {**values, "edited": pair.edited, "class": pair.answer_class}
 
 
 def _show_pair(lineage: Lineage) -> None:
+    from claif_tui.core.history import describe
+
     pair = lineage.pair
     rows: list[tuple[str, object]] = [
         ("pair", f"{pair.id} ({pair.status}{', stale score' if pair.stale else ''})"),
         ("first", pair.text_a),
         ("second", pair.text_b),
     ]
-    if pair.edited:
+    if pair.text_edited:
         rows.append(("generated", pair.generated))
-    if pair.hard_negative:
-        rows.append(("negative", pair.hard_negative))
+    if pair.hard_negative is not None:
+        rows.append(("hard negative", pair.hard_negative))
+    if pair.negative_edited:
+        rows.append(("generated", pair.generated_negative))
     rows.append(("score", "none" if pair.score is None else f"{pair.score:g} (said: {pair.score_raw})"))
+    if pair.negative_score is not None:
+        rows.append(("negative score", f"{pair.negative_score:g}"))
     if pair.reason:
         rows.append(("reason", pair.reason))
     if pair.masked:
@@ -302,10 +318,13 @@ def _show_pair(lineage: Lineage) -> None:
     if lineage.source is not None:
         rows.append(("from", lineage.source.path))
     rows += _call_rows("asked", lineage.generate_call)
+    rows += _call_rows("negative by", lineage.negative_call)
+    of_negatives = {entry.negative_key for entry in lineage.scores}
     for call in lineage.score_calls:
-        rows += _call_rows("explained by" if call.stage == "explain" else "scored by", call)
+        name = "negative scored by" if call.key in of_negatives else "scored by"
+        rows += _call_rows("explained by" if call.stage == "explain" else name, call)
     for decision in lineage.decisions:
-        rows.append(("decision", f"{decision.at[:19]} {decision.author}: {decision.action}"))
+        rows.append(("decision", f"{decision.at[:19]} {decision.author}: {describe(decision)}"))
     if pair.recipe_id:
         rows.append(("recipe", pair.recipe_id))
     output.table(rows)

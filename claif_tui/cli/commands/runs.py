@@ -35,7 +35,16 @@ def list_(as_json: bool, project: Path | None) -> None:
         output.line("No runs yet. Start one: claif-tui train --data SNAPSHOT")
     else:
         lines = [
-            (row.name, row.state, _steps(row), _best(row), _time(row.begun), row.model, row.why) for row in rows
+            (
+                f"{row.name} (demo)" if row.demo else row.name,
+                row.state,
+                _steps(row),
+                _best(row),
+                _time(row.begun),
+                row.model,
+                row.why,
+            )
+            for row in rows
         ]
         head = ("name", "state", "steps", "best dev", "begun", "model", "known by")
         output.table(lines, head=head, right=(2, 3))
@@ -161,6 +170,7 @@ def _describe(detail: RunDetail) -> None:
         ("device", ", ".join(filter(None, (progress.device, config.precision)))),
         ("steps", _steps(row)),
         ("best dev", _best(row) or "none yet"),
+        *([("demo", "its data were made with the offline model: it is not compared")] if row.demo else []),
     ]
     if progress.losses and progress.losses[-1][1] is not None:
         facts.append(("loss", f"{progress.losses[-1][1]:.4f}"))

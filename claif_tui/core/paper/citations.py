@@ -274,6 +274,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "clhaif-prompt": ("claif", "promptbert"),
     "dino": ("dino",),
     "dino-claif": ("dino", "claif"),
+    "sbert": ("sbert",),
     "simcse": ("simcse",),
     "promptbert": ("promptbert",),
     "syncse": ("syncse", "simcse"),

@@ -217,6 +217,12 @@ class CallsRepo:
         """One call."""
         return self.known([key]).get(key)
 
+    def of_profile(self, profile: str) -> frozenset[str]:
+        """The keys of all calls to an endpoint of this profile. Reads the table; for profiles that are seldom used."""
+        with self._store.read() as conn:
+            rows = conn.execute("SELECT key FROM calls WHERE profile = ?", (profile,)).fetchall()
+        return frozenset(key for (key,) in rows)
+
     def known(self, keys: Sequence[str]) -> dict[str, Call]:
         """Those of ``keys`` that are in the project; the others are absent."""
         found: dict[str, Call] = {}

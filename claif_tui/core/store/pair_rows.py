@@ -9,11 +9,18 @@ from typing import Any
 
 from claif_tui.core.models import STATUSES, Pair, ScoreEntry
 from claif_tui.core.store.codes import CLASSES, KINDS, SCALES, SPLITS, names_of
+from claif_tui.core.store.states import NEGATIVE
 
-PAIR_SQL = """SELECT p.id, p.kind, p.system, p.seed_id, p.source_id, p.run_id, p.recipe_id, p.text_a,
+# Only asked of a stale triplet: which of its two scores it is.
+_NEGATIVE_STALE = f"""CASE WHEN s.stale AND s.triplet THEN coalesce(
+    ({NEGATIVE.format(what="n.negative_text IS NOT e.negative", pair="s.pair_id")}),
+    p.negative_score IS NOT NULL AND e.negative IS NOT NULL) ELSE 0 END"""
+
+PAIR_SQL = f"""SELECT p.id, p.kind, p.system, p.seed_id, p.source_id, p.run_id, p.recipe_id, p.text_a,
     coalesce(e.text, p.generated), p.generated, coalesce(e.negative, p.hard_negative), p.rate, p.occurrence, p.masked,
     p.merged, p.class, p.model, s.score, c.raw, c.scale, c.reason, p.gold, s.negative, s.encoder, s.stale, s.flags,
-    s.status, s.author, p.split, p.generate_key, c.key, p.created, p.hard_negative, p.negative_key
+    s.status, s.author, p.split, p.generate_key, c.key, p.created, p.hard_negative, p.negative_key,
+    c.n IS NOT NULL AND c.text IS NOT e.text, {_NEGATIVE_STALE}
     FROM states s JOIN pairs p ON p.id = s.pair_id LEFT JOIN edits e ON e.pair_id = s.pair_id
     LEFT JOIN scores c ON c.pair_id = s.pair_id AND c.n = s.score_n"""
 
@@ -73,6 +80,8 @@ def pair_of(row: Sequence[Any], names: Names) -> Pair:
         negative_score=row[22],
         encoder=row[23],
         stale=bool(row[24]),
+        text_stale=bool(row[34]),
+        negative_stale=bool(row[35]),
         flags=names.flags(row[25]) if row[25] else (),
         status=STATUSES[row[26]],
         author=None if row[27] is None else names.name("author", row[27]),

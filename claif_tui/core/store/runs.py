@@ -121,6 +121,12 @@ class RunsRepo:
             ).fetchone()
         return None if row is None else _run(row)
 
+    def asked(self, profile: str) -> bool:
+        """Whether any run asked an endpoint of this profile."""
+        with self._store.read() as conn:
+            row = conn.execute("SELECT 1 FROM runs WHERE profile = ? LIMIT 1", (profile,)).fetchone()
+        return row is not None
+
     def unpriced(self, profile: str, model: str) -> bool:
         """Whether any run asked this model while its price was unknown, so that what it cost was not counted."""
         with self._store.read() as conn:

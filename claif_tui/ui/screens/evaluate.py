@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 """How often results that another process keeps are looked for: they are files, not rows of the database."""
-TITLES = {"sts": "STS · Spearman ×100", "transfer": "Transfer · accuracy ×100"}
+TITLES = {
+    "sts": "STS · Spearman ×100",
+    "transfer": "Transfer · accuracy ×100",
+    "rerank": "Reranking · MAP ×100",
+}
 
 
 class EvaluateScreen(ClaifScreen):
@@ -51,7 +55,9 @@ class EvaluateScreen(ClaifScreen):
     place = "evaluate"
     CSS_PATH = "evaluate.tcss"
     HELP_TEXT = (
-        "Your results stand among the papers' rows; ◆ ours marks them. All figures are ×100: STS is one Spearman "
+        "Your results stand among the papers' rows; ◆ ours marks them, and ◆ demo those whose data were made with the "
+        "offline model: these stand last and are compared with nothing. ref marks rows of systems that this program "
+        "does not run; they stand here for reference. All figures are ×100: STS is one Spearman "
         "correlation over all pairs of a task, transfer the accuracy of the official protocol.\n\n"
         "Δ is given only between rows of the same backbone, supervision and scorer: against the best such row, or "
         "against the one that c chose. Else the line below says why not (n/c). superv. is what a model was trained "
@@ -74,7 +80,9 @@ class EvaluateScreen(ClaifScreen):
         Binding(
             "b", "backbone", "Backbone", id="evaluate.backbone", tooltip="Only rows of one backbone, or all"
         ),
-        Binding("T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS or transfer tasks"),
+        Binding(
+            "T", "transfer", "Transfer", id="evaluate.transfer", tooltip="STS, transfer tasks or reranking"
+        ),
         Binding(
             "c", "against", "Versus", id="evaluate.against", tooltip="Compare ours with the row of the cursor"
         ),
@@ -206,7 +214,9 @@ class EvaluateScreen(ClaifScreen):
             text.update(safe.line(""))
             return
         row = line.entry.row
-        panel.border_title = safe.line(f"◆ ours · {row.system}" if row.ours else f"{row.system} · {row.id}")
+        panel.border_title = safe.line(
+            f"◆ {row.standing} · {row.system}" if row.ours else f"{row.system} · {row.id}"
+        )
         text.update(row_text(line, self._table))
 
     # -- which rows, in which order ----------------------------------------------------------------------
@@ -216,8 +226,10 @@ class EvaluateScreen(ClaifScreen):
         self.reload()
 
     def action_transfer(self) -> None:
-        """Show the other kind of tasks."""
-        kind: Kind = "transfer" if self._view.kind == "sts" else "sts"
+        """Show the next kind of tasks; reranking where a result has it."""
+        kinds: tuple[Kind, ...] = ("sts", "transfer") if self._table is None else self._table.kinds
+        at = kinds.index(self._view.kind) if self._view.kind in kinds else -1
+        kind = kinds[(at + 1) % len(kinds)]
         by_task = self._view.sort in TASKS[self._view.kind]
         self._look_at(replace(self._view, kind=kind, sort=AVERAGE if by_task else self._view.sort))
 

@@ -130,6 +130,9 @@ def summary(result: dict[str, Any]) -> str:
         average = result.get(f"avg_{kind}_paper")
         if isinstance(average, int | float):
             found.append(f"{name} average {average:.2f}")
+    ranked = (result.get("tasks") or {}).get("rerank", {}).get("map")
+    if isinstance(ranked, int | float):
+        found.append(f"reranking MAP {ranked:.2f}")
     if not found:
         count = len(result.get("tasks", ()))
         found = [f"{count} task{'' if count == 1 else 's'} scored"]

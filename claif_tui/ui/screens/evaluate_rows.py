@@ -17,9 +17,17 @@ from claif_tui.ui.screens.evaluate_table import MARK, Column, Line, cell, layout
 from claif_tui.ui.widgets.row_list import RowList
 from claif_tui.ui.widgets.row_source import Cell, fit
 
-OURS = "◆ ours "
-MARKED, OURS_MARKED = "●      ", "● ours "
+SIGNS = {"ours": "◆ ours ", "demo": "◆ demo ", "paper": " " * MARK, "reference": "   ref "}
+"""What stands before a name: seven cells by what the row is."""
 _FACTS = frozenset({"backbone", "supervision", "scorer"})
+
+
+_STYLES = {
+    "ours": "score-table--ours",
+    "demo": "score-table--ours",
+    "paper": "",
+    "reference": "score-table--fact",
+}
 
 
 class ScoreTable(WorkerErrors, RowList[Line]):
@@ -119,10 +127,10 @@ class ScoreTable(WorkerErrors, RowList[Line]):
 
     def draw(self, row: Line, width: int, *, at_cursor: bool) -> Sequence[Cell]:
         """Cells of one line."""
-        ours = row.entry.row.ours
+        ours, standing = row.entry.row.ours, row.entry.row.standing
         name = display_text(row.entry.row.system[:400], one_line=True)
         cells: list[Cell] = [
-            (_sign(ours, marked=row.id == self.marked), "score-table--ours" if ours else ""),
+            (_sign(row, marked=row.id == self.marked), _STYLES[standing]),
             (fit(name, self._layout.name), "score-table--ours" if ours else ""),
             (" ", ""),
         ]
@@ -134,10 +142,9 @@ class ScoreTable(WorkerErrors, RowList[Line]):
         return cells
 
 
-def _sign(ours: bool, *, marked: bool) -> str:
-    if marked:
-        return OURS_MARKED if ours else MARKED
-    return OURS if ours else " " * MARK
+def _sign(line: Line, *, marked: bool) -> str:
+    sign = SIGNS[line.entry.row.standing]
+    return f"●{sign[1:]}" if marked else sign
 
 
 def _placed(text: str, column: Column) -> str:

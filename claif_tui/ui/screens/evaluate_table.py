@@ -13,7 +13,8 @@ from pathlib import Path
 from claif_tui.core.evaluations import FOLDER, Evaluation, kept
 from claif_tui.core.leaderboard import Board, Entry, board, only
 from claif_tui.core.leaderboard_formats import SHORT
-from claif_tui.core.reference import Kind
+from claif_tui.core.reference import TASKS, Kind
+from engine.tasks import RERANK
 
 AVERAGE, DIFFERENCE, MODEL, NEWEST = "average", "difference", "model", "newest"
 """Orders beside those by a task's figure; ``NEWEST`` has our results first, the last made on top."""
@@ -60,6 +61,8 @@ class Table:
     """The row id of the newest result."""
     data: str
     """The data folder of that result."""
+    kinds: tuple[Kind, ...] = ("sts", "transfer")
+    """The kinds of tasks that any row has figures of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ def read(project: Path | None, view: View, ids: dict[str, int]) -> Table:
         problems=found.problems if found else (),
         newest=next(iter(by_id), ""),
         data=evaluations[0].data if evaluations else "",
+        kinds=tuple(
+            kind for kind in TASKS if kind != "rerank" or any(RERANK in one.tasks for one in evaluations)
+        ),
     )
 
 
@@ -165,14 +171,17 @@ def interval(about: Mapping[str, object]) -> tuple[float, float] | None:
 
 
 def sort(lines: Sequence[Line], key: str) -> list[Line]:
-    """Put lines in order: figures from the best down, names from a to z; what has none comes last, as it stood."""
+    """Put lines in order: figures from the best down, names from a to z; what has none comes last, as it stood.
+
+    By a figure demos come after all others: an order is a comparison.
+    """
     if key == MODEL:
         return sorted(lines, key=lambda line: line.entry.row.system.casefold())
     if key == NEWEST:
         ours = [line for line in lines if line.evaluation is not None]
         ours.sort(key=lambda line: line.evaluation.made if line.evaluation else "", reverse=True)
         return [*ours, *(line for line in lines if line.evaluation is None)]
-    values = {line.id: figure(line, key) for line in lines}
+    values = {line.id: None if line.entry.row.demo else figure(line, key) for line in lines}
     return sorted(
         lines, key=lambda line: -math.inf if (value := values[line.id]) is None else value, reverse=True
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from claif_tui.core.leaderboard import Difference
 from claif_tui.core.leaderboard_formats import SHORT
-from claif_tui.core.reference import SUPERVISION, Row
+from claif_tui.core.reference import STANDING, SUPERVISION, Row
 from claif_tui.ui import safe
 from claif_tui.ui.screens.evaluate_table import UNKNOWN, Line, Table, interval
 
@@ -38,6 +38,7 @@ def details(line: Line, table: Table) -> tuple[safe.Content, str]:
     """Everything about one row: to show, and to copy."""
     row = line.entry.row
     rows: list[str] = [
+        f"row          {STANDING[row.standing]}",
         f"backbone     {row.backbone or UNKNOWN}",
         f"supervision  {_supervision(row)}",
         f"scorer       {_SCORED.get(row.scorer or '', row.scorer or UNKNOWN)}",
@@ -72,7 +73,8 @@ def plain_row(line: Line, table: Table) -> str:
 def _facts(row: Row) -> str:
     backbone = f"backbone {row.backbone}" if row.backbone else "backbone not known"
     supervision = f"supervision {row.supervision}" if row.supervision else "supervision not known"
-    return f"{backbone} · {supervision} · {row.scorer or 'scorer not known'}"
+    what = {"demo": "demo · ", "reference": "reference only · "}.get(row.standing, "")
+    return f"{what}{backbone} · {supervision} · {row.scorer or 'scorer not known'}"
 
 
 def _supervision(row: Row) -> str:

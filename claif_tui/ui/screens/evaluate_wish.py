@@ -27,7 +27,7 @@ from claif_tui.ui.widgets.fields import Field, FormInput, Picker
 from claif_tui.ui.widgets.paths import PathSuggester
 from engine.config import FIELDS
 from engine.errors import EngineError
-from engine.tasks import TASKS, select
+from engine.tasks import EVERY, RERANK, select
 
 MINILM, FOLDER, FILE, REMOTE = (
     "minilm (packaged)",
@@ -49,8 +49,8 @@ ABOUT = {
     "path": "▸ completes the path.",
     "endpoint": "Where the model runs: a profile of Settings. By name: OpenAI's, or the one that has the model.",
     "budget": "A cap on all that is ever spent on this model's vectors, in every project.",
-    "data": "SentEval's layout; claif-tui data check DIR says what is there. ▸ completes the path.",
-    "tasks": "sts (seconds to minutes), transfer (minutes to an hour on a CPU), all, or names.",
+    "data": "SentEval's layout (claif-tui data check DIR says what is there); of rerank a .jsonl file. ▸ completes it.",
+    "tasks": "sts (seconds to minutes), transfer (minutes to an hour on a CPU), all, rerank, or names.",
     "mode": "Papers report full; fast is for a first look and has no average.",
     "pooling": "How token states become a vector. Change it for untrained baselines, as avg_first_last.",
     "max_seq_length": "Tokens kept of a sentence. Empty: as the model has it.",
@@ -199,7 +199,7 @@ class EvaluateModal(ClaifModal[Asked | None]):
             self._field(key).display = kind not in (FILE, REMOTE)
         self._field("corpus").display = self._text("whitening") == CORPUS
         self._field("whitening_dim").display = self._text("whitening") != NONE
-        self._field("mode").display = any(TASKS[task].kind == "transfer" for task in chosen)
+        self._field("mode").display = any(EVERY[task].kind == "transfer" for task in chosen)
 
     def action_start(self) -> None:
         """Take the choices, or say at the field what is wrong with it."""
@@ -281,7 +281,8 @@ class EvaluateModal(ClaifModal[Asked | None]):
         if key == "data":
             if not text:
                 return "name the folder of the evaluation data"
-            return "" if as_folder(text).is_dir() else "no such folder"
+            ranked = self._text("tasks").strip().lower() == RERANK and as_folder(text).is_file()
+            return "" if as_folder(text).is_dir() or ranked else "no such folder"
         return self._path_problem(text)
 
     def _path_problem(self, text: str) -> str:

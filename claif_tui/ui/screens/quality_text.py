@@ -10,7 +10,7 @@ from claif_tui.core.quality import Bin, Mean, Quality, Rate, Step
 from claif_tui.core.quality_words import STEPS, mean, number, percent, sentences
 from claif_tui.core.store import filters
 from claif_tui.ui import safe
-from claif_tui.ui.widgets.pair_card import field, score_bar
+from claif_tui.ui.widgets.pair_sides import field, score_bar
 
 _LABEL = 10
 _ORDER = ("pairs", "people", "encoder", "gold", "re-scored", "by hand", "rates", "heaping")

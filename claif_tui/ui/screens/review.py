@@ -18,9 +18,18 @@ from claif_tui.ui.base import ClaifScreen
 from claif_tui.ui.screens import review_decide
 from claif_tui.ui.screens.review_bindings import REVIEW_BINDINGS
 from claif_tui.ui.screens.review_keys import KeyQueue
-from claif_tui.ui.screens.review_source import Glance, QueueSource, glance, query_words, session_words
+from claif_tui.ui.screens.review_source import (
+    Glance,
+    QueueSource,
+    glance,
+    nothing_words,
+    pair_words,
+    query_words,
+    session_words,
+)
 from claif_tui.ui.widgets.pair_card import EditArea, PairCard, status_line
 from claif_tui.ui.widgets.pair_list import PairList
+from claif_tui.ui.widgets.pair_sides import SideName
 from claif_tui.ui.widgets.panel import Panel
 from claif_tui.ui.widgets.row_list import RowList
 
@@ -50,7 +59,8 @@ a and r decide and go on; every decision is on disk before the next pair shows, 
 back your last one, even after a restart. An edit makes the score stale: such a pair is left out of exports until s \
 asks again or = sets a score by hand. f narrows the list, / searches, o sorts, n draws a random sample for a keep \
 rate with its interval, v shows how good the scores are. space marks; A and R decide all marked pairs, or all in the \
-list, after asking. x exports.
+list, after asking. x exports. A triplet shows anchor, positive and hard negative; e edits the positive, E the hard \
+negative.
 """
     BINDINGS = REVIEW_BINDINGS
 
@@ -256,25 +266,18 @@ list, after asking. x exports.
             return
         pair = self.current
         if pair is not None:
-            panel.retitle(safe.join(f"Pair {pair.id:,}  ", status_line(pair)))
+            panel.retitle(
+                safe.join(
+                    f"{'Pair' if pair.hard_negative is None else 'Triplet'} {pair.id:,}  ", status_line(pair)
+                )
+            )
+            self.set_class(pair.hard_negative is not None, "-triplet")
             if card.pair != pair:
                 card.show(pair)
             return
         panel.retitle(safe.line("Pair"))
-        card.show(None, "" if self.rows.count or self.rows.loading_ids else self._nothing())
-
-    def _nothing(self) -> str:
-        seen = self.seen
-        if seen is None:
-            return ""
-        if not seen.counts.total:
-            return "No pairs yet.\n\nPress 4 and then g to generate some, or 2 to import a set that exists."
-        if self.query_shown == START:
-            return (
-                f"All {seen.counts.total:,} pairs are decided: {seen.counts.accepted:,} accepted, "
-                f"{seen.counts.rejected:,} rejected.\n\nf shows others (empty: all), x exports."
-            )
-        return "No pair matches.\n\nf changes the filter, / the search; esc clears the search."
+        listed = self.rows.count or self.rows.loading_ids
+        card.show(None, "" if listed else nothing_words(self.seen, everything=self.query_shown == START))
 
     def on_row_list_highlighted(self, message: RowList.Highlighted) -> None:
         """Another pair is under the cursor, or its row has arrived."""
@@ -313,12 +316,9 @@ list, after asking. x exports.
         self.remove_class("-listed")
 
     def copy_target(self) -> tuple[str, str] | None:
-        """The pair as tab-separated seed, generated, score."""
+        """The pair as tab-separated texts, then scores."""
         pair = self.current
-        if pair is None:
-            return None
-        score = "" if pair.score is None else f"{pair.score:.4g}"
-        return f"pair {pair.id:,}", f"{pair.text_a}\t{pair.text_b}\t{score}"
+        return None if pair is None else (f"pair {pair.id:,}", pair_words(pair))
 
     # -- moving ----------------------------------------------------------------------------------------
 
@@ -412,13 +412,16 @@ list, after asking. x exports.
         """Decide all marked pairs, or all in the list; asks first."""
         self.keys.put(partial(review_decide.bulk, self, action))
 
-    def action_edit(self) -> None:
-        """Open the generated sentence for typing."""
+    def action_edit(self, side: SideName = "text") -> None:
+        """Open the generated sentence or the hard negative for typing."""
 
         def edit() -> None:
-            if self.current is not None:
+            pair = self.current
+            if pair is not None and side == "negative" and pair.hard_negative is None:
+                self.shell.say("This pair has no hard negative: e edits the generated sentence.")
+            elif pair is not None:
                 self.remove_class("-listed")
-                self.card.edit()
+                self.card.edit(side)
 
         self.keys.open(edit)
 
@@ -427,7 +430,7 @@ list, after asking. x exports.
         message.stop()
         pair = self.card.pair
         if pair is not None and message.changed:
-            self.keys.put(partial(review_decide.save_edit, self, pair, message.text))
+            self.keys.put(partial(review_decide.save_edit, self, pair, self.card.side, message.text))
         else:
             self.card.end_edit()
             self.show_card()

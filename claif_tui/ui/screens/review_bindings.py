@@ -7,13 +7,14 @@ from textual.binding import Binding, BindingType
 _SHOWN = (
     ("a", "decide('accept')", "Accept", "accept", "Accept the pair and go on"),
     ("r", "decide('reject')", "Reject", "reject", "Reject the pair and go on"),
-    ("e", "edit", "Edit", "edit", "Edit the generated sentence in place"),
+    ("e", "edit", "Edit", "edit", "Edit the generated sentence, or a triplet's positive, in place"),
     ("s", "rescore", "Rescore", "rescore", "Ask the model for the score of the text as it is now"),
     ("u", "undo", "Undo", "undo", "Take back your last decision, a bulk one as a whole"),
     ("f", "filter", "Filter", "filter", "Show only pairs that match an expression"),
-    ("slash", "search", "Search", "search", "Full-text search in both sentences"),
+    ("slash", "search", "Search", "search", "Full-text search in the sentences"),
 )
 _MORE = (
+    ("E", "edit('negative')", "Edit negative", "edit-negative", "Edit the hard negative of a triplet in place"),
     ("U", "redo", "Redo", "redo", "Do again what was undone"),
     (
         "A",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
     from claif_tui.ui.screens.review import ReviewScreen
     from claif_tui.ui.screens.review_source import Glance
+    from claif_tui.ui.widgets.pair_sides import SideName
 
 DONE = {"accept": "accepted", "reject": "rejected", "pend": "pending again"}
 BULK_STATUS = {"accept": "Accept", "reject": "Reject", "pend": "Set back"}
@@ -148,12 +149,15 @@ async def bulk(screen: ReviewScreen, action: Action) -> None:
     screen.shell.say(f"{done.count:,} pairs {DONE[action]}. u takes it back.")
 
 
-async def save_edit(screen: ReviewScreen, pair: Pair, text: str) -> None:
+async def save_edit(screen: ReviewScreen, pair: Pair, side: SideName, text: str) -> None:
     """Put an edited sentence on disk; the score turns stale with it. An unchanged one changes nothing."""
-    if text.strip() and text != pair.text_b:
+    if text.strip() and text != (pair.text_b if side == "text" else pair.hard_negative):
 
         def work(store: Store) -> list[Pair]:
-            store.decisions.edit(pair.id, text, store.author)
+            if side == "text":
+                store.decisions.edit(pair.id, text, store.author)
+            else:
+                store.decisions.edit(pair.id, author=store.author, negative=text)
             return store.pairs.many([pair.id])
 
         screen.rows.update_rows(await screen.shell.db(work))
@@ -166,20 +170,27 @@ async def save_edit(screen: ReviewScreen, pair: Pair, text: str) -> None:
 
 
 class ScoreModal(InputModal):
-    """A score between 0 and 1."""
+    """A score between 0 and 1; of a triplet perhaps a second one, for the hard negative."""
+
+    def __init__(self, title: str, *, value: str, hint: str, most: int) -> None:
+        super().__init__(title, value=value, hint=hint)
+        self._most = most
 
     def check(self, value: str) -> str:
         """Say what is wrong with it."""
-        return "" if parse_score(value) is not None else "A score is a number from 0 to 1, such as 0.75."
+        if parse_scores(value, self._most):
+            return ""
+        both = ", or two with a blank between them" if self._most > 1 else ""
+        return f"A score is a number from 0 to 1, such as 0.75{both}."
 
 
-def parse_score(value: str) -> float | None:
-    """Return a score typed by hand, None if it is none."""
+def parse_scores(value: str, most: int) -> tuple[float, ...]:
+    """Return the scores typed by hand, one to ``most``; none if they are none."""
     try:
-        score = float(value.strip().replace(",", "."))
+        scores = tuple(float(word.replace(",", ".")) for word in value.split())
     except ValueError:
-        return None
-    return score if 0.0 <= score <= 1.0 else None
+        return ()
+    return scores if len(scores) <= most and all(0.0 <= score <= 1.0 for score in scores) else ()
 
 
 async def set_score(screen: ReviewScreen) -> None:
@@ -187,22 +198,26 @@ async def set_score(screen: ReviewScreen) -> None:
     pair = screen.current
     if pair is None:
         return
-    before = "" if pair.score is None else f"{pair.score:g}"
+    most = 1 if pair.hard_negative is None else 2
+    known = () if pair.score is None else (pair.score, pair.negative_score)[:most]
+    before = " ".join(f"{score:g}" for score in known if score is not None)
     hint = (
         "0 completely different, 1 the same. It replaces the model's score; the model's stays in the lineage."
     )
+    if most > 1:
+        hint = f"The positive's, then a blank and the hard negative's: 0.9 0.1. {hint}"
     typed = await screen.shell.push_screen_wait(
-        ScoreModal(f"Score of pair {pair.id:,}", value=before, hint=hint)
+        ScoreModal(f"Score of pair {pair.id:,}", value=before, hint=hint, most=most)
     )
-    score = parse_score(typed)
-    if score is None:
-        return
-    screen.keys.put(partial(_write_score, screen, pair.id, score))
+    scores = parse_scores(typed, most)
+    if scores:
+        screen.keys.put(partial(_write_scores, screen, pair.id, scores))
 
 
-async def _write_score(screen: ReviewScreen, pair_id: int, score: float) -> None:
+async def _write_scores(screen: ReviewScreen, pair_id: int, scores: tuple[float, ...]) -> None:
     def work(store: Store) -> list[Pair]:
-        store.decisions.set_score(pair_id, score, store.author)
+        negative = scores[1] if len(scores) > 1 else None
+        store.decisions.set_score(pair_id, scores[0], store.author, negative=negative)
         return store.pairs.many([pair_id])
 
     screen.rows.update_rows(await screen.shell.db(work))

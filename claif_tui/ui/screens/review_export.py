@@ -15,10 +15,12 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, OptionList, Select, Static
 from textual.widgets.option_list import Option
 
-from claif_tui.core.models import PairQuery, Status
+from claif_tui.core.models import Pair, PairQuery, Status
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.dialogs import ConfirmModal, TextModal
+from claif_tui.ui.screens.review_source import pair_words
+from claif_tui.ui.widgets.pair_list import score_text
 
 if TYPE_CHECKING:
     from claif_tui.core.export import ExportFormat, ExportResult
@@ -30,7 +32,7 @@ FORMATS: dict[str, tuple[str, str]] = {
     "jsonl": ("JSON Lines, all fields", "jsonl"),
     "csv": ("CSV, formulas neutralised", "csv"),
     "parquet": ("Parquet", "parquet"),
-    "dino": ("official text_a / text_b / label", "jsonl"),
+    "dino": ("official text_a / text_b / label, no triplets", "jsonl"),
     "sentence-transformers": ("sentence-transformers columns", "jsonl"),
 }
 STATUSES: dict[str, tuple[str, tuple[Status, ...] | None]] = {
@@ -178,22 +180,20 @@ class FunnelModal(ClaifModal[None]):
     async def _show(self, rule: str) -> None:
         from claif_tui.core.postprocess import RULES, Rule
 
-        def read() -> list[tuple[str, str, float | None]]:
+        def read() -> list[Pair]:
             hits = (item.pair for item in self._processed.dropped() if item.rule == rule)
-            return [(pair.text_a, pair.text_b, pair.score) for pair in islice(hits, DROPPED_SHOWN)]
+            return list(islice(hits, DROPPED_SHOWN))
 
         found = await self.shell.background(read)
         rows: list[safe.Part] = []
-        for text_a, text_b, score in found:
-            rows.append(
-                safe.join(
-                    (f"{'   –' if score is None else f'{score:4.2f}'}  ", "bold"), (text_a, "$text-muted")
-                )
-            )
-            rows.append(safe.join("      ", text_b))
+        for pair in found:
+            rows.append(safe.join((f"{score_text(pair.score)}  ", "bold"), (pair.text_a, "$text-muted")))
+            rows.append(safe.join("      ", pair.text_b))
+            if pair.hard_negative is not None:
+                rows.append(safe.join(f"{score_text(pair.negative_score)}  ", pair.hard_negative))
         total = self._processed.funnel.drops[cast("Rule", rule)]
         more = f", the first {len(found):,}" if total > len(found) else ""
-        plain = "\n".join(f"{a}\t{b}\t{'' if s is None else s}" for a, b, s in found)
+        plain = "\n".join(map(pair_words, found))
         title = f"{rule}: {RULES[cast('Rule', rule)]} · {total:,}{more}"
         self.app.push_screen(TextModal(title, safe.lines(*rows), plain=plain, what="the rows", wide=True))
 

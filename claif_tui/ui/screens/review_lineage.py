@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from claif_tui.core.models import NANO, Call, Decision, Lineage, ScoreEntry
+from claif_tui.core.models import NANO, Call, Decision, Lineage, Pair, ScoreEntry
 from claif_tui.ui import safe
 from claif_tui.ui.dialogs import TextModal
-from claif_tui.ui.widgets.pair_card import field
+from claif_tui.ui.widgets.pair_sides import field
 
 if TYPE_CHECKING:
     from claif_tui.ui.screens.review import ReviewScreen
@@ -68,10 +68,16 @@ def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:
         if lineage.generate_call is not None
         else [("Text", ""), ("generated", pair.generated)]
     )
+    if lineage.negative_call is not None:
+        rows += [("Hard negative", ""), *_call_rows(lineage.negative_call)]
+    if pair.generated_negative is not None:
+        rows.append(("negative", pair.generated_negative))
+    of_negatives = {entry.negative_key for entry in lineage.scores}
     for call in lineage.score_calls:
-        rows += [("Explanation" if call.stage == "explain" else "Scoring", ""), *_call_rows(call)]
+        heading = "Scoring of the hard negative" if call.key in of_negatives else "Scoring"
+        rows += [("Explanation" if call.stage == "explain" else heading, ""), *_call_rows(call)]
     rows += [("Scores", "")] if lineage.scores else []
-    rows += [_score_row(entry, pair.text_b) for entry in lineage.scores]
+    rows += [_score_row(entry, pair) for entry in lineage.scores]
     rows += [("Decisions, newest first", "")] if lineage.decisions else []
     rows += [_decision_row(decision) for decision in lineage.decisions]
     if pair.recipe_id is not None:
@@ -110,17 +116,23 @@ def _prompt(messages: str) -> str:
         return messages
 
 
-def _score_row(entry: ScoreEntry, text_b: str) -> tuple[str, str]:
+def _score_row(entry: ScoreEntry, pair: Pair) -> tuple[str, str]:
     how = "set by hand" if entry.decision_id is not None else f'said "{entry.raw}"' if entry.raw else "imported"
-    other = "" if entry.text_b == text_b else f"; for: {entry.text_b}"
+    other = "" if entry.text_b == pair.text_b else f"; for: {entry.text_b}"
     reason = f"; {entry.reason}" if entry.reason else ""
+    if entry.negative is not None:
+        said = f', said "{entry.negative_raw}"' if entry.negative_raw else ""
+        of = "" if entry.negative_text == pair.hard_negative else f", for: {entry.negative_text}"
+        reason += f"; hard negative {entry.negative:.4g}{said}{of}"
     return f"{entry.score:.4g}", f"{how}{other}{reason}"
 
 
 def _decision_row(decision: Decision) -> tuple[str, str]:
     many = f" of {decision.count:,} pairs" if decision.count != 1 else ""
     extra = {
-        key: value for key, value in decision.payload.items() if key in ("text", "score", "action", "filter")
+        key: value
+        for key, value in decision.payload.items()
+        if key in ("text", "negative", "score", "action", "filter")
     }
     more = ("; " + ", ".join(f"{key}: {value}" for key, value in extra.items())) if extra else ""
     return decision.action, f"{decision.at} by {decision.author}{many}{more}"

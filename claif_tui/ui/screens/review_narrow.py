@@ -25,7 +25,7 @@ EXAMPLES = (
     "score >= 0.2 and score <= 0.8",
     "rate = 0.8 or stale = yes",
     'model ~ "mini" and not status = rejected',
-    "length > 40",
+    "triplet = yes and negative > 0.3",
 )
 WAIT_SECONDS = 0.15
 """Typing has to rest this long before matches are counted."""
@@ -137,10 +137,10 @@ class FilterModal(NarrowModal):
 
 
 class SearchModal(NarrowModal):
-    """Words to be found in either sentence."""
+    """Words to be found in any of the sentences."""
 
     def __init__(self, query: PairQuery) -> None:
-        hint = safe.lines("", ("All words must occur, in the seed or the generated sentence.", "$text-muted"),
+        hint = safe.lines("", ("All words must occur, in whichever of the sentences.", "$text-muted"),
                           ('"in quotes" finds a phrase; empty ends the search.', "$text-muted"))  # fmt: skip
         super().__init__(query, "Search", "words", hint)
 

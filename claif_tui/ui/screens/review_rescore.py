@@ -57,15 +57,22 @@ class RescoreJob(Job):
         self._scoring.stop()
 
 
-def _prepare(store: Store) -> tuple[Recipe, Endpoint, int | None, str]:
-    """Read recipe, endpoint, cap and the score prompt's name; raises ``ClaifError``."""
-    from claif_tui.core.errors import RecipeError
+def _prepare(store: Store, pair_id: int) -> tuple[Recipe, Endpoint, int | None, str]:
+    """Read recipe, endpoint, cap and the score prompt's name; ``ClaifError`` where the recipe's system asks nothing."""
+    from claif_tui.core.errors import RecipeError, UsageError
+    from claif_tui.core.systems.registry import system_of
     from claif_tui.ui.endpoints import endpoint_of
     from claif_tui.ui.recipe_files import read_recipe
 
     found = read_recipe(store, path=store.folder / "recipe.toml")
     if found.recipe is None:
         raise RecipeError(found.problem)
+    for pair in store.pairs.many([pair_id]):
+        if not system_of(found.recipe).score_asks(found.recipe, pair.text_a, pair.text_b, pair.hard_negative):
+            raise UsageError(
+                f"{found.recipe.system} asks no model for scores of such pairs",
+                "Set one by hand with =, or choose a recipe that scores on screen 3.",
+            )
     endpoint = endpoint_of(found.recipe, store)
     return found.recipe, endpoint, endpoint.cap_nano, found.recipe.score_prompt
 
@@ -89,7 +96,7 @@ async def _start(screen: ReviewScreen, store: Store, ids: Sequence[int]) -> bool
     from claif_tui.ui.endpoints import open_desk
 
     shell = screen.shell
-    recipe, endpoint, cap, prompt = await shell.db(_prepare)
+    recipe, endpoint, cap, prompt = await shell.db(partial(_prepare, pair_id=ids[0]))
     if not endpoint.free and (len(ids) > 1 or endpoint.name not in screen.agreed):
         what = "This pair is" if len(ids) == 1 else f"{len(ids):,} pairs are"
         question = f"{what} scored again with the prompt {prompt} by {endpoint.name}. This may cost money."

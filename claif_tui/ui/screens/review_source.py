@@ -89,6 +89,29 @@ def query_words(query: PairQuery) -> str:
     return " · ".join(parts)
 
 
+def nothing_words(seen: Glance | None, *, everything: bool) -> str:
+    """Return why the list is empty; ``everything``: it asks for all that is pending."""
+    if seen is None:
+        return ""
+    if not seen.counts.total:
+        return "No pairs yet.\n\nPress 4 and then g to generate some, or 2 to import a set that exists."
+    if everything:
+        return (
+            f"All {seen.counts.total:,} pairs are decided: {seen.counts.accepted:,} accepted, "
+            f"{seen.counts.rejected:,} rejected.\n\nf shows others (empty: all), x exports."
+        )
+    return "No pair matches.\n\nf changes the filter, / the search; esc clears the search."
+
+
+def pair_words(pair: Pair) -> str:
+    """Return a pair or triplet as tab-separated texts, then its scores: what y copies."""
+    texts, scores = [pair.text_a, pair.text_b], [pair.score]
+    if pair.hard_negative is not None:
+        texts.append(pair.hard_negative)
+        scores.append(pair.negative_score)
+    return "\t".join([*texts, *("" if score is None else f"{score:.4g}" for score in scores)])
+
+
 def session_words(seen: Glance | None) -> Content:
     """Return what was decided today, or how far a sample has come."""
     if seen is None:

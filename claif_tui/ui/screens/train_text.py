@@ -101,7 +101,7 @@ def now_box(row: RunRow, view: View | None, width: int) -> Content:
         rows.append(memory)
     rows.append((view.device, "$text-muted"))
     if row.snapshot:
-        rows.append((f"snapshot {row.snapshot}", "$text-muted"))
+        rows.append((f"snapshot {row.snapshot}{' · demo' if row.demo else ''}", "$text-muted"))
     if view.overlap:
         rows.append(safe.join((f"! {view.overlap}", "$text-warning"), ("  c", "bold $text-primary")))
     rows += _closing(row, view)
@@ -191,9 +191,10 @@ def _closing(row: RunRow, view: View | None) -> list[safe.Part]:
 
 def title(row: RunRow, view: View | None) -> Content:
     """What the main chart is of."""
+    demo = "demo: made with the offline model" if row.demo else ""
     of = f" / {view.total:,}" if view is not None and view.total else ""
     step = f" · step {view.step:,}{of}" if view is not None and view.step else ""
-    return safe.line(" · ".join(filter(None, ("loss", row.system, _short(row.model)))) + step)
+    return safe.line(" · ".join(filter(None, ("loss", row.system, _short(row.model), demo))) + step)
 
 
 def _short(model: str) -> str:

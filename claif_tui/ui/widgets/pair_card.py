@@ -1,4 +1,4 @@
-"""The card of one pair: both texts with their word diff, score, reason, where it comes from; edited in place.
+"""The card of one pair or triplet: its texts with their word diff, score, reason, where it comes from; edited in place.
 
 It shows what it is given and says what was typed; it decides nothing and reads nothing.
 """
@@ -20,12 +20,15 @@ from claif_tui.core.models import Pair
 from claif_tui.core.text import display_text
 from claif_tui.ui import safe
 from claif_tui.ui.widgets.pair_list import STATUS_LOOK, status_words
-from claif_tui.ui.widgets.pair_text import diffed
-
-LABEL = 11
-"""Cells of the label column."""
-_TEXT_LIMIT = 4_000
-"""Characters of one sentence that the card lays out; the rest is counted."""
+from claif_tui.ui.widgets.pair_sides import (
+    TEXT_LIMIT,
+    SideName,
+    columns,
+    field,
+    score_rows,
+    side_rows,
+    sides_of,
+)
 
 
 def status_line(pair: Pair) -> Content:
@@ -36,45 +39,6 @@ def status_line(pair: Pair) -> Content:
         parts.append((f"{glyph} {word}", style))
     parts += [(f"⚑ {flag}", "$text-warning") for flag in pair.flags]
     return safe.join(*parts, separator="  ")
-
-
-def field(
-    label: str, value: Content, width: int, style: str = "$text-muted", *, label_width: int = LABEL
-) -> Content:
-    """Return a label and its value, the value wrapped beside the label."""
-    rows = value.wrap(max(10, width - label_width)) or [Content("")]
-    first = safe.join((f"{label:<{label_width}}", style), rows[0].rstrip())
-    return safe.lines(first, *(safe.join(" " * label_width, row.rstrip()) for row in rows[1:]))
-
-
-def score_bar(score: float | None, cells: int = 10) -> str:
-    """Return a score as a bar."""
-    full = 0 if score is None else round(max(0.0, min(1.0, score)) * cells)
-    return "█" * full + "░" * (cells - full)
-
-
-def score_line(pair: Pair, *, stale: bool) -> Content:
-    """Return score, bar, encoder cosine and their distance; what is missing is said."""
-    if pair.score is None:
-        parts: list[safe.Part] = [("not scored", "$text-muted")]
-        if stale:
-            parts.append(("  ! stale", "$text-warning"))
-    else:
-        style = "$text-muted strike" if stale else "bold"
-        parts = [
-            (f"{pair.score:.2f}", style),
-            "  ",
-            (score_bar(pair.score), "$text-muted" if stale else "$text-primary"),
-        ]
-        if stale:
-            parts.append(("  ! stale", "$text-warning"))
-    if pair.encoder is not None:
-        parts.append((f"   encoder {pair.encoder:.2f}", ""))
-        if pair.score is not None:
-            parts.append((f"  Δ {pair.score - pair.encoder:+.2f}", "$text-muted"))
-    if pair.gold is not None:
-        parts.append((f"   gold {pair.gold:.2f}", ""))
-    return safe.join(*parts)
 
 
 def origin_lines(pair: Pair) -> list[Content]:
@@ -89,13 +53,15 @@ def origin_lines(pair: Pair) -> list[Content]:
         second.append(f"source {pair.source_id}")
     if pair.split != "train":
         second.append(f"split {pair.split}")
-    return [
-        safe.line(" · ".join(parts), "$text-muted", limit=_TEXT_LIMIT) for parts in (first, second) if parts
-    ]
+    return [safe.line(" · ".join(parts), "$text-muted", limit=TEXT_LIMIT) for parts in (first, second) if parts]
+
+
+COLUMNS_FROM = 100
+"""From this width of the terminal on the three texts of a triplet stand beside each other."""
 
 
 class EditArea(TextArea):
-    """The generated text while it is edited: enter saves, escape cancels, everything else is text."""
+    """The text of one side while it is edited: enter saves, escape cancels, everything else is text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "save", "Save", id="edit.save", tooltip="Save the edit; the score turns stale", priority=True),
@@ -137,7 +103,7 @@ class EditArea(TextArea):
 
 
 class PairCard(VerticalScroll):
-    """One pair. `show` displays it, `edit` opens its generated text for typing."""
+    """One pair. `show` displays it, `edit` opens one of its texts for typing."""
 
     can_focus = False
     DEFAULT_CSS = """
@@ -160,6 +126,8 @@ class PairCard(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - the name every widget uses
         super().__init__(id=id)
         self.pair: Pair | None = None
+        self.side: SideName = "text"
+        """Which text is open for typing, or was last."""
         self._words = ""
         self._lines: dict[str, int] = {}
 
@@ -183,15 +151,23 @@ class PairCard(VerticalScroll):
         self.pair, self._words = pair, words
         self._draw()
 
-    def edit(self) -> None:
-        """Open the current text for typing."""
+    def edit(self, side: SideName = "text") -> None:
+        """Open the current text of one side for typing."""
         if self.pair is None:
             return
+        text = self.pair.text_b if side == "text" else self.pair.hard_negative
+        self.side = side
         area = self.query_one(EditArea)
-        area.start(display_text(self.pair.text_b))
+        area.start(display_text(text or ""))
+        self.query_one("#card-edit-label", Static).update(self._edit_label())
         self.add_class("-editing")
         area.focus()
         self._draw()
+
+    def _edit_label(self) -> str:
+        if self.pair is None or self.pair.hard_negative is None:
+            return "edit ✎"
+        return "positive ✎" if self.side == "text" else "negative ✎"
 
     def end_edit(self) -> None:
         """Close the editor."""
@@ -220,17 +196,31 @@ class PairCard(VerticalScroll):
         if pair is None:
             self._put(top, safe.block(self._words, "$text-muted"), region.height)
             return
-        area = self.query_one(EditArea)
-        text_b = area.text if self.editing and area.changed else pair.text_b
-        old, new = diffed(pair.text_a[:_TEXT_LIMIT], text_b[:_TEXT_LIMIT])
-        seed = field("seed", old, width)
-        below = self._rest(pair, text_b, new, width)
-        if self.editing:
-            self._put(top, seed, 0)
-            self._put(rest, safe.lines(*below), 0)
+        typed = self._typed()
+        anchor, sides = sides_of(pair, typed)
+        stale = pair.stale or any(side.stale for side in sides)
+        beside = len(sides) > 1 and self.app.size.width >= COLUMNS_FROM and not self.editing
+        if beside:
+            above = columns(anchor, sides, width)
         else:
-            new_label = "edited" if pair.edited else "generated"
-            self._put(top, safe.lines(seed, field(new_label, new, width), *below), region.height)
+            above = [field("seed" if len(sides) == 1 else "anchor", anchor, width)]
+            above += [row for side in sides if not self.editing for row in side_rows(side, side.label, width)]
+        scores = [*score_rows(pair, sides, width, beside=beside), *self._about(pair, stale, width)]
+        below = [*([Content("")] if scores else []), *scores, Content(""), *self._origin(pair, width)]
+        if not self.editing:
+            self._put(top, safe.lines(*above, *below), region.height)
+            return
+        # The side being typed stands where it is read: after those before it, its diff under the field.
+        at = next((index for index, side in enumerate(sides) if side.name == self.side), 0)
+        above += [row for side in sides[:at] for row in side_rows(side, side.label, width)]
+        others = [row for side in sides[at + 1 :] for row in side_rows(side, side.label, width)]
+        self._put(top, safe.lines(*above), 0)
+        self._put(rest, safe.lines(*side_rows(sides[at], "", width), *others, *below), 0)
+
+    def _typed(self) -> dict[SideName, str]:
+        """The text that is being typed, by its side; empty while it is as it was."""
+        area = self.query_one(EditArea)
+        return {self.side: area.text} if self.editing and area.changed else {}
 
     def _put(self, where: Static, content: Content, room: int) -> None:
         """Update a text; without a layout if it fitted into ``room`` lines before and does so now."""
@@ -239,34 +229,38 @@ class PairCard(VerticalScroll):
         self._lines[where.id or ""] = lines
         where.update(content, layout=not fits)
 
-    def _rest(self, pair: Pair, text_b: str, new: Content, width: int) -> list[Content]:
+    @staticmethod
+    def _about(pair: Pair, stale: bool, width: int) -> list[Content]:
+        """What there is to say of the scores and of the answer."""
         rows: list[Content] = []
-        if self.editing:
-            rows.append(field("", new, width))
-        if pair.edited or text_b != pair.text_b:
-            rows.append(field("was", safe.block(pair.generated, "$text-muted", limit=_TEXT_LIMIT), width))
-        if pair.hard_negative:
-            rows.append(field("negative", safe.block(pair.hard_negative, limit=_TEXT_LIMIT), width))
-        stale = pair.stale or (self.editing and text_b != pair.text_b and pair.score is not None)
-        rows += [Content(""), field("score", score_line(pair, stale=stale), width)]
         if stale:
-            hint = "it was given to another text: s asks again, = sets one"
+            sets = "one" if pair.hard_negative is None else "both"
+            hint = f"it was given to another text: s asks again, = sets {sets}"
             rows.append(field("", safe.line(hint, "$text-muted"), width))
         if pair.reason:
-            rows.append(field("reason", safe.block(pair.reason, limit=_TEXT_LIMIT), width))
+            rows.append(field("reason", safe.block(pair.reason, limit=TEXT_LIMIT), width))
         if pair.answer_class != "ok":
             rows.append(
                 field("class", safe.line(f"! {pair.answer_class.replace('_', ' ')}", "$text-warning"), width)
             )
-            if not pair.edited:
+            if pair.answer_class == "off_label":
+                hint = "its score contradicts the label it was made for, so exports drop it"
+                rows.append(field("", safe.line(hint, "$text-muted"), width))
+            elif not pair.edited:
                 hint = "no score was asked for, and exports drop it; e mends it"
                 rows.append(field("", safe.line(hint, "$text-muted"), width))
-        rule = " where it comes from "
-        rows += [
-            Content(""),
-            safe.line(f"──{rule}{'─' * max(0, width - len(rule) - 10)} l more", "$text-muted"),
-        ]
-        rows += [
-            row.truncate(width, ellipsis=True) if index else row for index, row in enumerate(origin_lines(pair))
-        ]
         return rows
+
+    @staticmethod
+    def _origin(pair: Pair, width: int) -> list[Content]:
+        """A rule that names the keys for more, and where the pair comes from."""
+        rule = " where it comes from "
+        keys = " l more" if pair.hard_negative is None else " e positive · E negative · l more"
+        line = f"──{rule}{'─' * max(0, width - len(rule) - len(keys) - 3)}{keys}"
+        return [
+            safe.line(line, "$text-muted"),
+            *(
+                row.truncate(width, ellipsis=True) if index else row
+                for index, row in enumerate(origin_lines(pair))
+            ),
+        ]
