@@ -74,6 +74,8 @@ class PairScored:
     score: float
     hard_negative: str | None = None
     negative_score: float | None = None
+    answer_class: AnswerClass = "ok"
+    """"off_label" where the score does not fit the label that the pair keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

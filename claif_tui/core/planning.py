@@ -131,12 +131,16 @@ def written(store: Store, recipe: Recipe, limit: int | None = None) -> Written:
     )
 
 
+def which_seeds(recipe: Recipe) -> Which:
+    """Return which seeds a recipe works on: those written for it, or all that no model wrote."""
+    return written_id(recipe, material_of(recipe)) if writes(recipe) else False
+
+
 def _which(recipe: Recipe, limit: int | None) -> tuple[int | None, Which]:
     """Return how many seeds a plan covers at most (None: all), and which: those written for it, or all others."""
-    if not writes(recipe):
-        return limit, False
     most = recipe.scratch_sentences
-    return (most if limit is None else min(limit, most)), written_id(recipe, material_of(recipe))
+    limit = min(most, most if limit is None else limit) if writes(recipe) else limit
+    return limit, which_seeds(recipe)
 
 
 def seeds_of(store: Store, recipe: Recipe, split: Split = "train", limit: int | None = None) -> Iterator[Seed]:

@@ -82,6 +82,13 @@ def own_rule(pair: Pair, options: PostOptions) -> Rule | None:
     return None
 
 
+def curated(score: float, negative_score: float, rules: Curation) -> tuple[bool, Rule | None]:
+    """Return whether the roles of a triplet with these scores (0..1) change places, and the rule that then drops it."""
+    swaps = rules.swap and negative_score > score
+    high, low = (negative_score, score) if swaps else (score, negative_score)
+    return swaps, _filtered(high, low, rules)
+
+
 def label(pair: Pair) -> float | None:
     """Return the label on 0..1: people's where there is one, else the score."""
     return pair.gold if pair.kind == "human" and pair.gold is not None else pair.score
@@ -125,8 +132,12 @@ def _is_reversed(pair: Pair) -> bool:
 def _curation_rule(pair: Pair, rules: Curation) -> Rule | None:
     if pair.score is None or pair.negative_score is None:
         return "unscored"
+    return _filtered(pair.score, pair.negative_score, rules)
+
+
+def _filtered(score: float, negative_score: float, rules: Curation) -> Rule | None:
     # Rounded: 0.62 x 5 is to be the 3.1 that was said.
-    positive, negative = round(pair.score * _TOP, 9), round(pair.negative_score * _TOP, 9)
+    positive, negative = round(score * _TOP, 9), round(negative_score * _TOP, 9)
     if positive > _HIGH and negative > _HIGH:
         return "both_high"
     if positive < rules.alpha:

@@ -27,7 +27,7 @@ from claif_tui.core.events import (
 )
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.masking import rate_text
-from claif_tui.core.models import NANO, Pair, RunKind, RunState, Stage
+from claif_tui.core.models import NANO, AnswerClass, Pair, RunKind, RunState, Stage
 from claif_tui.core.progress import EventStream, Tally
 from claif_tui.core.recipes import Recipe, recipe_id, requests_id, to_json
 from claif_tui.core.run_words import closing_words, fatal_words
@@ -323,10 +323,17 @@ class Run(ABC, Generic[Item]):
 
         await self._store.awrite(record)
         self._tally.answered += 1
-        self._tell_score(subject, replies[0].key, texts, kept, None if negative is None else negative[1])
+        told = None if negative is None else negative[1]
+        self._tell_score(subject, replies[0].key, texts, kept, told, verdict or "ok")
 
     def _tell_score(
-        self, subject: Subject, key: str, texts: Texts, score: float, negative: float | None = None
+        self,
+        subject: Subject,
+        key: str,
+        texts: Texts,
+        score: float,
+        negative: float | None = None,
+        verdict: AnswerClass = "ok",
     ) -> None:
         assert subject.pair_id is not None
         self._stream.put(
@@ -341,6 +348,7 @@ class Run(ABC, Generic[Item]):
                 score=score,
                 hard_negative=texts[2],
                 negative_score=negative,
+                answer_class=verdict,
             )
         )
 

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import tomllib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,16 @@ class Snapshot:
     def rows(self) -> int:
         """How many rows it holds."""
         return int(self.manifest.get("rows", 0))
+
+    @property
+    def system(self) -> str:
+        """The system of the recipe that it was made by; "" where none is stated."""
+        recipe = self.manifest.get("recipe")
+        text = recipe.get("toml") if isinstance(recipe, dict) else None
+        try:
+            return str(tomllib.loads(text).get("system", "")) if isinstance(text, str) else ""
+        except tomllib.TOMLDecodeError:
+            return ""
 
     @property
     def derived(self) -> str:

@@ -7,13 +7,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claif_tui.core.engine_child import ask, require_train
 from claif_tui.core.errors import InputError, UsageError
 from claif_tui.core.runs import FOLDER, RESUMABLE, list_runs, told
 from claif_tui.core.store.project import DATABASE
-from engine.config import PATHS, TrainConfig, from_json, from_mapping, located, read_toml, to_json
+from engine.config import PATHS, PRESETS, TrainConfig, from_json, from_mapping, located, read_toml, to_json
+
+if TYPE_CHECKING:
+    from claif_tui.core.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,56 @@ def planned(config: TrainConfig) -> Plan:
         dropped=report["dropped"],
         content={"sha256": report["sha256"], "dev": found["dev"]},
     )
+
+
+TRAINED_AS: Mapping[str, str] = {"syncse-scratch": "syncse"}
+"""Systems of a recipe that train by another one's settings; every other trains by those of its own name."""
+OF_TRIPLETS = "simcse-sup"
+"""The settings for triplets whose system trains on pairs."""
+_PAIRS = ("mse", "cross")
+
+
+def settings_for(snapshot: Snapshot, system: str) -> str:
+    """Return the training system that suits a snapshot: that of the recipe it was made by, else of ``system``.
+
+    Triplets of a system that trains on pairs are trained on as SimCSE trains on NLI.
+    """
+    made_by = snapshot.system or system
+    name = TRAINED_AS.get(made_by, made_by)
+    if name not in PRESETS or (_all_triplets(snapshot) and PRESETS[name].objective in _PAIRS):
+        return OF_TRIPLETS if _all_triplets(snapshot) else "claif"
+    return name
+
+
+def unfit(project: Path, config: TrainConfig) -> tuple[str, str] | None:
+    """Return (what does not go together, what to do) where the data is a snapshot that the system is not meant for.
+
+    None where it fits, and for data from elsewhere, of which the engine judges the columns. Blocks.
+    """
+    from claif_tui.core.snapshot import snapshots
+
+    here = Path(config.data)
+    snapshot = next((one for one in snapshots(project) if one.path.absolute() == here), None)
+    if snapshot is None or not snapshot.rows:
+        return None
+    if config.objective in _PAIRS and _all_triplets(snapshot):
+        fitting = ", ".join(name for name in ("syncse", "multicsr", "clhaif", OF_TRIPLETS))
+        return (
+            f"snapshot {snapshot.id[:12]} holds triplets, and {config.system} trains on scored pairs",
+            f"Systems for triplets: {fitting}.",
+        )
+    contrasts = config.objective in ("infonce", "masked-infonce", "soft-infonce") and not config.twins
+    if contrasts and not snapshot.manifest.get("triplets"):
+        return (
+            f"snapshot {snapshot.id[:12]} holds scored pairs, and {config.system} trains on triplets: "
+            "it would take every pair for a positive one",
+            "Systems for scored pairs: claif, claif-scaled, dino.",
+        )
+    return None
+
+
+def _all_triplets(snapshot: Snapshot) -> bool:
+    return 0 < snapshot.rows == int(snapshot.manifest.get("triplets", 0))
 
 
 def resumable(project: Path) -> Path:

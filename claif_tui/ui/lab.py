@@ -1,92 +1,32 @@
-"""What the recipe screen shows beside the form, as text to draw: masks, the exact request, the estimate, diffs.
+"""What the recipe screen says of a recipe beside its preview, as text to draw: the estimate, differences, short values.
 
-Pure: recipe and sentence in, ``Content`` out. What is sent is asked of the system module, never rebuilt here.
+Pure: values in, ``Content`` out. The preview itself is in ``recipe_preview``.
 """
 
 from __future__ import annotations
 
-import json
-
 from claif_tui.core.estimate import Plan
-from claif_tui.core.llm.base import Sampling
-from claif_tui.core.masking import MASK, Masked, mask_sentence, rate_text
-from claif_tui.core.models import Seed
 from claif_tui.core.recipe_fields import Value, format_value
 from claif_tui.core.recipes import BY_NAME, Recipe, diff
-from claif_tui.core.systems import claif
 from claif_tui.ui import safe
 from claif_tui.ui.safe import Content
 
-EXAMPLE = "three men are playing chess ."
-"""Shown while a project has no seeds yet; it says so."""
 
-
-def masked_rows(recipe: Recipe, sentence: str) -> list[Masked]:
-    """Mask ``sentence`` at every rate of the recipe."""
-    return [mask_sentence(sentence, rate, recipe.seed, merge=recipe.merge) for rate in recipe.rates]
-
-
-def preview(recipe: Recipe, sentence: str, chosen: int, width: int) -> Content:
-    """The sentence, its masked forms (``chosen`` marked), and below them the exact requests at that rate."""
-    rows = masked_rows(recipe, sentence)
-    chosen = min(chosen, len(rows) - 1)
-    out: list[safe.Part] = [safe.line(sentence, "bold"), ""]
-    for index, row in enumerate(rows):
-        here = index == chosen
-        note = "paraphrase" if not row.k else "merged" if row.joined else ""
-        label = f"{'▸' if here else ' '} {rate_text(row.rate):<4} "
-        out.append(
-            safe.join(
-                (label, "bold $primary" if here else "$text-muted"),
-                mark_masks(row.text),
-                (f"  {note}" if note else "", "$text-muted"),
-            )
-        )
-    picked = rows[chosen]
-    ask = claif.generation_ask(recipe, sentence, picked)
-    out += ["", _rule(f"request at {rate_text(picked.rate)} · {recipe.api}", width)]
-    out += _messages(ask.messages)
-    out.append(safe.line(sampling_line(ask.sampling), "$text-muted"))
-    score = claif.score_ask(recipe, sentence, "‹the generated sentence›")
-    out += ["", _rule(f"scoring · {recipe.score_prompt}", width)]
-    out += _messages(score.messages)
-    out.append(safe.line(sampling_line(score.sampling), "$text-muted"))
-    return safe.lines(*out)
-
-
-def request_text(recipe: Recipe, sentence: str, chosen: int) -> str:
-    """The request that is shown, as plain text to copy."""
-    rows = masked_rows(recipe, sentence)
-    ask = claif.generation_ask(recipe, sentence, rows[min(chosen, len(rows) - 1)])
-    return "\n".join([*(f"{role}: {text}" for role, text in ask.messages), sampling_line(ask.sampling)])
-
-
-def mark_masks(text: str) -> Content:
-    """A masked sentence with its masks standing out (without colour too: bold)."""
-    parts = safe.plain(text).split(MASK)
-    out: list[safe.Part] = [parts[0]]
-    for part in parts[1:]:
-        out += [(MASK, "bold $warning"), part]
-    return safe.join(*out)
-
-
-def sampling_line(sampling: Sampling) -> str:
-    """The sampling parameters as they are sent; what is not sent is not named."""
-    parts = []
-    for name in ("temperature", "top_p", "max_tokens"):
-        value = getattr(sampling, name)
-        if value is not None:
-            parts.append(f"{name} {value}")
-    if sampling.stop:
-        parts.append("stop " + " ".join(json.dumps(stop) for stop in sampling.stop))
-    return " · ".join(parts)
+def estimate_title(estimate: Plan) -> str:
+    """What the estimate is for: how many seeds, and imported triplets that have to be scored."""
+    parts = [f"{estimate.seeds:,} seeds"] if estimate.seeds or not estimate.triplets else []
+    parts += [f"{estimate.triplets:,} triplets"] if estimate.triplets else []
+    return "Estimate · " + " + ".join(parts)
 
 
 def estimate_lines(estimate: Plan, budget: str = "") -> list[str]:
     """The estimate in two or three lines: calls, tokens, and what they cost or why that is not known."""
-    calls = f"calls {estimate.generate.calls:,} + {estimate.score.calls:,}"
+    stages = (estimate.write.calls, estimate.generate.calls, estimate.score.calls)
+    calls = "calls " + (" + ".join(f"{count:,}" for count in stages if count) or "0")
     tokens = f"tokens {span(estimate.tokens)}"
     lines = [f"{calls}    {tokens}"]
+    if estimate.missing:
+        lines.append(f"of them {estimate.write.calls:,} or more for {estimate.missing:,} sentences first")
     lines.append(f"cost {cost_text(estimate)}" + (f"    {budget}" if budget else ""))
     return lines
 
@@ -136,18 +76,3 @@ def diff_to_preset(recipe: Recipe, preset: str) -> tuple[Content, str]:
         ]
         plain.append(f"{name}\n  + {format_value(here)}\n  - {format_value(there)}")
     return safe.lines(*out), "\n".join(plain)
-
-
-def seed_title(seed: Seed | None, index: int, count: int) -> str:
-    """The preview's title: which seed of how many."""
-    if seed is None:
-        return "Preview · example sentence"
-    return f"Preview · seed {index + 1:,} of {count:,}"
-
-
-def _messages(messages: tuple[tuple[str, str], ...]) -> list[Content]:
-    return [safe.join((f"{role}: ", "bold $primary"), safe.block(text)) for role, text in messages]
-
-
-def _rule(title: str, width: int) -> Content:
-    return safe.line(f"─ {title} " + "─" * max(0, width - len(title) - 3), "$text-muted")

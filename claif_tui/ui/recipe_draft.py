@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from claif_tui.core import prompts
 from claif_tui.core.errors import RecipeError
@@ -11,6 +11,7 @@ from claif_tui.core.recipes import Recipe, find_field, get_field, recipe_id, set
 
 BUDGET = "budget"
 """A field of the form that is no part of the recipe: the cap in dollars, kept in the project's ledger."""
+MATERIAL = "syncse.material"
 NO_CAP = ("", "none", "off", "-")
 
 
@@ -23,6 +24,8 @@ class RecipeDraft:
     budget: float | None = None
     saved_budget: float | None = None
     problems: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Recipe] = field(default_factory=dict)
+    """By system: the recipe as it stood when another system was chosen; choosing it again brings it back."""
 
     @property
     def dirty(self) -> bool:
@@ -33,6 +36,15 @@ class RecipeDraft:
     def version(self) -> str:
         """The short name of the version as it stands."""
         return recipe_id(self.recipe)[:4]
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Systems that were left with unsaved edits."""
+        return tuple(
+            system
+            for system, recipe in self.kept.items()
+            if system != self.recipe.system and recipe != self._afresh(system, like=recipe)
+        )
 
     def name_of(self, key: str) -> str:
         """The recipe field behind a field of the form: the prompts follow the API form and the scoring prompt."""
@@ -57,6 +69,8 @@ class RecipeDraft:
         try:
             if key == BUDGET:
                 self.budget = _budget(text)
+            elif key == "system":
+                self._choose(text)
             else:
                 self.recipe = set_field(self.recipe, self.name_of(key), text)
         except RecipeError as error:
@@ -65,8 +79,25 @@ class RecipeDraft:
         self.problems.pop(key, None)
         return ""
 
+    def _choose(self, system: str) -> None:
+        """Change the system: as it was left before, or its first preset. Who is asked and the seed come along."""
+        if system == self.recipe.system:
+            return
+        self.kept[self.recipe.system] = self.recipe
+        before = self.kept.get(system)
+        fresh = set_field(self.recipe, "system", system)
+        self.recipe = fresh if before is None else _shared(before, self.recipe)
+        self.problems.clear()
+
+    def _afresh(self, system: str, *, like: Recipe) -> Recipe:
+        """What a system starts with here: what is saved of it, or its first preset."""
+        start = self.saved if self.saved.system == system else set_field(self.saved, "system", system)
+        return _shared(start, like)
+
     def note(self, key: str) -> str:
         """What can be said of a prompt as it stands: placeholders that are there, braces that are only text."""
+        if key == MATERIAL:
+            return "" if self.recipe.material else "empty: the material that comes along"
         if not key.startswith("prompts."):
             return ""
         spec = find_field(self.name_of(key), self.recipe.api)
@@ -81,6 +112,7 @@ class RecipeDraft:
         self.recipe = self.saved = recipe
         self.budget = self.saved_budget = budget
         self.problems.clear()
+        self.kept.clear()
 
     def use(self, recipe: Recipe) -> None:
         """Put another recipe into the form, unsaved."""
@@ -90,6 +122,11 @@ class RecipeDraft:
     def mark_saved(self) -> None:
         """What stands here is on disk now."""
         self.saved, self.saved_budget = self.recipe, self.budget
+
+
+def _shared(recipe: Recipe, other: Recipe) -> Recipe:
+    """The recipe with what every system shares as in ``other``: the seed and who is asked."""
+    return replace(recipe, seed=other.seed, profile=other.profile, model=other.model, api=other.api)
 
 
 def _brief(error: RecipeError, name: str) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
+
+import pytest
 
 from claif_tui.core import recipe_file
 from claif_tui.core.masking import mask_sentence
 from claif_tui.core.models import NANO
-from claif_tui.core.recipes import Recipe, fields_of, recipe_id, requests_id
+from claif_tui.core.prompts import SCORE_PROMPTS
+from claif_tui.core.recipe_presets import SYSTEM_NAMES
+from claif_tui.core.recipe_schema import SyncsePrompts
+from claif_tui.core.recipes import Recipe, fields_of, preset_recipe, presets_of, recipe_id, requests_id
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.dialogs import ConfirmModal, TextModal
-from claif_tui.ui.recipe_draft import RecipeDraft
-from claif_tui.ui.screens.recipe import POST, PROMPTS, REFUSALS, ROWS, RecipeScreen
+from claif_tui.ui.recipe_draft import BUDGET, RecipeDraft
+from claif_tui.ui.recipe_form import form_of
+from claif_tui.ui.screens.recipe import RecipeScreen
 from claif_tui.ui.screens.trying import TryModal
 from claif_tui.ui.screens.versions import VersionsModal
 from claif_tui.ui.widgets.fields import Field
@@ -47,16 +55,19 @@ async def write(pilot: AppPilot, key: str, text: str) -> None:
     await type_text(pilot, text)
 
 
-async def test_every_knob_of_the_recipe_has_a_field() -> None:
-    shown = {key for row in (*ROWS, *POST) for key, _ in row} | {REFUSALS[0]}
-    draft = RecipeDraft()
-    for key, _ in PROMPTS:
-        for api in ("chat", "completions"):
-            for prompt in ("paper", "score-and-reason", "reason-then-score"):
-                draft.edit("model.api", api)
-                draft.edit("score.prompt", prompt)
-                shown.add(draft.name_of(key))
-    assert {spec.name for spec in fields_of("claif")} <= shown
+@pytest.mark.parametrize("system", SYSTEM_NAMES)
+def test_every_knob_of_the_recipe_has_a_field(system: str) -> None:
+    shown: set[str] = set()
+    varied = [
+        replace(preset_recipe(preset), api="completions", score_prompt=prompt, syncse_prompts=drawn)
+        for preset in presets_of(system)
+        for prompt in SCORE_PROMPTS
+        for drawn in get_args(SyncsePrompts)
+    ]
+    for recipe in (*varied, *(replace(one, api="chat") for one in varied)):
+        draft = RecipeDraft(recipe=recipe)
+        shown |= {draft.name_of(key) for key in form_of(recipe).keys if key != BUDGET}
+    assert shown == {spec.name for spec in fields_of(system)}
 
 
 async def test_real_seeds_are_masked_and_the_exact_request_stands_beside(project: Path) -> None:

@@ -19,7 +19,7 @@ from claif_tui.core import engine_child, launching, runs
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.snapshot import SnapshotWish, create, snapshots
 from claif_tui.core.store.store import Store
-from claif_tui.core.training import Plan
+from claif_tui.core.training import Plan, unfit
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.dialogs import ErrorModal, TextModal
 from claif_tui.ui.screens import train_form, train_launch
@@ -33,7 +33,7 @@ from claif_tui.ui.widgets.fields import Field
 from claif_tui.ui.widgets.loss_chart import LossChart
 from claif_tui.ui.widgets.loss_plot import LogFormatter
 from engine import rundir
-from engine.config import TrainConfig
+from engine.config import TrainConfig, preset
 from tests.core.train_child import FINISHES, WAITS
 from tests.ui import made_runs
 from tests.ui.conftest import AppPilot, idle, opened, screen_text, type_text, until
@@ -501,3 +501,26 @@ def test_the_default_suits_the_machine_and_the_data(reviewed: Path) -> None:
     triplets = replace(made, manifest={**made.manifest, "triplets": made.rows})
     found = train_launch.default_config("claif", triplets, gpu=False)
     assert (found.system, found.objective, found.precision) == ("simcse-sup", "infonce", "fp32")
+    for made_by, of, train in (
+        ("dino", made, "dino"),
+        ("claif-scaled", made, "claif-scaled"),
+        ("syncse-scratch", triplets, "syncse"),
+        ("multicsr", triplets, "multicsr"),
+        ("clhaif", triplets, "clhaif"),
+        ("dino", triplets, "simcse-sup"),
+    ):
+        stated = {"recipe": {"toml": f'system = "{made_by}"'}}
+        by_it = replace(of, manifest={**of.manifest, **stated})
+        config = train_launch.default_config("claif", by_it, gpu=False)
+        assert (config.system, config.mask_model != "") == (train, train == "multicsr"), (
+            "the snapshot's system counts"
+        )
+
+
+def test_a_snapshot_that_the_system_is_not_for_is_said(reviewed: Path) -> None:
+    frozen(reviewed)
+    [made] = snapshots(reviewed)
+    data = str(made.path.absolute())
+    assert unfit(reviewed, preset("claif", data=data)) is None
+    found = unfit(reviewed, preset("multicsr", data=data))
+    assert found is not None and "holds scored pairs, and multicsr trains on triplets" in found[0]

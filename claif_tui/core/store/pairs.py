@@ -21,7 +21,7 @@ from claif_tui.core.models import (
     Scale,
     Status,
 )
-from claif_tui.core.store import queries
+from claif_tui.core.store import filters, queries
 from claif_tui.core.store.codes import CLASSES, KINDS, RESCORE, SPLITS, code_of, names_of
 from claif_tui.core.store.pair_rows import PAIR_SQL, Names, pair_of, score_entries
 from claif_tui.core.store.states import (
@@ -271,6 +271,20 @@ class PairsRepo:
                     found.append(int(conn.execute(sql, values).fetchone()[0]))
                 result[rate] = found
         return result
+
+    def score_bins(self, expression: str, *, bins: int = 10, negative: bool = False) -> list[int]:
+        """How many scores (of the hard negative: ``negative``) of the pairs that a filter matches fall into each of
+        ``bins`` equal parts of 0..1.
+        """
+        where, values = filters.parse(expression).sql()
+        column = "s.negative" if negative else "s.score"
+        sql = (
+            f"SELECT min(?, CAST({column} * ? AS INTEGER)), count(*) FROM states s"
+            f" WHERE {column} IS NOT NULL AND ({where}) GROUP BY 1"
+        )
+        with self._store.read() as conn:
+            found = dict(conn.execute(sql, (bins - 1, bins, *values)).fetchall())
+        return [found.get(index, 0) for index in range(bins)]
 
     def facets(self) -> Facets:
         """The models, systems, authors and flags that occur, for menus."""

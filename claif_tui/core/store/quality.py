@@ -49,7 +49,7 @@ class ScoreColumns:
     cosine (-1..1), ``gold`` a human label on 0..1; both are missing where a person changed the text that the AI
     scored, ``by_hand`` too. ``status`` is a position in ``STATUSES``; ``changed``: a person changed text or score.
     ``unscored`` counts matching pairs without an AI score, ``unencoded`` scored ones whose cosine was never worked
-    out. Zero pairs, whose score is no AI's, are nowhere.
+    out. Zero pairs and those of Dino, whose score is a label that no AI gave, are nowhere.
     """
 
     score: NDArray[np.float64]
@@ -98,12 +98,13 @@ def _condition(
     conn: sqlite3.Connection, query: PairQuery, ids: Sequence[int] | None
 ) -> tuple[str, tuple[object, ...]]:
     """The condition on ``s`` that a query means here, and its bound values."""
-    zero = f"s.kind <> {KINDS.index('zero')}"
+    labelled, names = filters.parse("not system = dino").sql()
+    zero = f"s.kind <> {KINDS.index('zero')} AND {labelled}"
     if query.sample is not None:
         drawn = queries.all_ids(conn, query) if ids is None else ids
-        return f"{zero} AND s.pair_id IN (SELECT value FROM json_each(?))", (json.dumps(list(drawn)),)
+        return f"{zero} AND s.pair_id IN (SELECT value FROM json_each(?))", (*names, json.dumps(list(drawn)))
     wanted = queries.plan(replace(query, filter=str(filters.parse(query.filter).without("status"))))
-    where, values = f"{zero} AND {wanted.where}", wanted.values
+    where, values = f"{zero} AND {wanted.where}", (*names, *wanted.values)
     if wanted.search.match:
         where += " AND s.pair_id IN (SELECT rowid FROM pairs_fts WHERE pairs_fts MATCH ?)"
         values = (*values, wanted.search.match)

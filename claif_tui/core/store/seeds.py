@@ -153,14 +153,15 @@ class SeedsRepo:
                 found += [_seed(row) for row in rows]
         return found
 
-    def at(self, index: int, split: Split | None = None) -> Seed | None:
-        """The seed at place ``index`` (from 0) in id order."""
-        where, bound = ("", ()) if split is None else (" WHERE split = ?", (split,))
+    def at(self, index: int, split: Split | None = None, *, written: Which = None) -> Seed | None:
+        """The seed at place ``index`` (from 0) in id order; ``written`` as in ``iter``."""
+        where, bound = (" WHERE 1", ()) if split is None else (" WHERE split = ?", (split,))
+        of, digest = _of(written)
         with self._store.read() as conn:
             row = conn.execute(
                 f"SELECT {_COLUMNS} FROM seeds"
-                f" WHERE id = (SELECT id FROM seeds{where} ORDER BY id LIMIT 1 OFFSET ?)",
-                (*bound, index),
+                f" WHERE id = (SELECT id FROM seeds{where}{of} ORDER BY id LIMIT 1 OFFSET ?)",
+                (*bound, *digest, index),
             ).fetchone()
         return None if row is None else _seed(row)
 

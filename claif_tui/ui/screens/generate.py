@@ -15,10 +15,11 @@ from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifScreen
 from claif_tui.ui.jobs import LIVE
 from claif_tui.ui.screens import generate_text as text
+from claif_tui.ui.screens.generate_deck import Deck, Groups, ordered
 from claif_tui.ui.screens.generate_job import GenerateJob
 from claif_tui.ui.screens.generate_landed import LandedList, landed_head
 from claif_tui.ui.screens.generate_state import Landed
-from claif_tui.ui.widgets.histogram import RateHistogram
+from claif_tui.ui.widgets.histogram import Histograms
 from claif_tui.ui.widgets.row_list import RowList
 from claif_tui.ui.widgets.stream_view import StreamView
 
@@ -58,6 +59,7 @@ what has landed while the run goes on.
         self._drawn = (-1, -1)
         self._frame = 0
         self._limit_before = 0
+        self._deck = Deck()
 
     # -- structure -------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ what has landed while the run goes on.
                     yield Static("", id="landed-head")
                     yield LandedList(follow=True, empty="Nothing has landed yet.", id="landed")
                 with Vertical(classes="panel", id="scores"):
-                    yield RateHistogram(id="histogram")
+                    yield Histograms(id="histogram")
             with Vertical(id="side"):
                 for name in ("run", "troubles", "funnel"):
                     with Vertical(classes="panel", id=f"{name}-panel"):
@@ -85,7 +87,7 @@ what has landed while the run goes on.
         titles = {
             "streaming": "Streaming",
             "landed-panel": "Landed",
-            "scores": "Scores 0 → 1 by mask rate",
+            "scores": self._deck.title,
             "run-panel": "Run",
             "troubles-panel": "Troubles",
             "funnel-panel": "Drops so far",
@@ -117,23 +119,32 @@ what has landed while the run goes on.
 
         seen = await self.shell.db(look)
         self._plan, self._failed = seen.plan, seen.failed
-        if not seen.plan.seeds and not seen.landed:
-            self._say(
-                "No seeds yet.\n\nPress 2 to import sentences; 3 shows what would be sent; here, g starts."
-            )
+        if not seen.plan.planned and not seen.landed:
+            first = "No seeds yet" if seen.plan.system == "claif" else seen.plan.problem.partition(". ")[0]
+            what = "triplets" if "triplets" in first else "sentences"
+            self._say(f"{first}.\n\nPress 2 to import {what}; 3 shows what would be sent; here, g starts.")
             return
         self._say("")
         if not live:
+            self._show_deck(seen.deck)
             self._show_stored(seen.landed, seen.histogram)
         self._drawn = (-1, -1)
         self._look()
 
-    def _show_stored(self, landed: list[Landed], histogram: dict[float | None, list[int]]) -> None:
+    def _show_deck(self, deck: Deck) -> None:
+        """Set the panels up for a system."""
+        self._deck = self.query_one("#landed", LandedList).deck = deck
+        self._title("#scores", deck.title)
+        self.query_one("#scores").set_class(bool(deck.without), "-without")
+        histograms = self.query_one("#histogram", Histograms)
+        histograms.top, histograms.counted, histograms.without = deck.top, deck.labelled, deck.without
+
+    def _show_stored(self, landed: list[Landed], histogram: Groups) -> None:
         from array import array
 
         rows = self.query_one("#landed", LandedList)
         rows.show(array("q", [row.id for row in landed]), landed)
-        self.query_one("#histogram", RateHistogram).counts = histogram
+        self.query_one("#histogram", Histograms).counts = ordered(histogram)
 
     def _say(self, words: str) -> None:
         """Show one plain message instead of the deck, or the deck when there is nothing to say."""
@@ -172,9 +183,10 @@ what has landed while the run goes on.
         self._head()
         flight, progress = job.flight, job.flight.progress
         if flight.histogram:
-            counts = {rate: tuple(bins) for rate, bins in flight.histogram.items()}
-            self.query_one("#histogram", RateHistogram).counts = counts
-        shown = f"Landed · {flight.generated:,} pairs, {flight.scored:,} scores"
+            counts = {group: list(bins) for group, bins in flight.histogram.items()}
+            self.query_one("#histogram", Histograms).counts = ordered(counts)
+        scores = f", {flight.scored:,} scores" if flight.deck.scored else ""
+        shown = f"Landed · {flight.generated:,} {flight.deck.unit}{scores}"
         self._title("#landed-panel", shown if flight.landed_version else "Landed")
         if progress is None:
             self._put("#run", safe.line("starting …", "$text-muted"))
@@ -183,15 +195,17 @@ what has landed while the run goes on.
         flying = progress.in_flight if job.state in LIVE else 0
         self._title("#streaming", f"Streaming · {flying} in flight" if flying else "Streaming")
         state = text.state_of(job.state, flight.finished)
-        box = text.run_box(state, progress, self._limit_before, 30)
+        box = text.run_box(state, progress, self._limit_before, 30, flight.unit)
         if job.message and job.state not in LIVE:
             box = safe.lines(box, safe.line(job.message, "$text-muted"))
         self._put("#run", box)
         self._put("#troubles", text.troubles_box(progress.troubles, progress.failed))
-        dropped = dict(flight.classes)
-        self._put("#funnel", text.funnel_box(dropped, flight.generated))
+        dropped = text.rules_of(flight.deck, flight.classes)
+        swapped = flight.swapped if flight.deck.curation is not None else None
+        self._put("#funnel", text.funnel_box(dropped, flight.generated, swapped))
         line = text.run_line(state, progress, self._limit_before)
-        self._put("#brief", safe.lines(line, text.troubles_line(progress.troubles, progress.failed, dropped)))
+        told = {name: count for name, count in (*dropped.items(), ("swapped", swapped or 0)) if count}
+        self._put("#brief", safe.lines(line, text.troubles_line(progress.troubles, progress.failed, told)))
         if self._frame % (SLOW * FRAMES) == 0:
             self._limit_before = progress.limit
 
@@ -222,7 +236,7 @@ what has landed while the run goes on.
 
     def _head(self) -> None:
         width = self.query_one("#landed", LandedList).size.width
-        self._put("#landed-head", safe.line(landed_head(width)))
+        self._put("#landed-head", safe.line(landed_head(self._deck, width)))
 
     # -- keys ------------------------------------------------------------------------------------------
 
@@ -270,6 +284,7 @@ what has landed while the run goes on.
     def adopt(self, job: GenerateJob) -> None:
         """Look at a job that has just been started."""
         self._job = job
+        self._show_deck(job.flight.deck)
         self._drawn = (-1, -1)
         self._look()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from claif_tui.core.events import Event, Finished, Progress
 from claif_tui.ui.jobs import Job, JobProgress
+from claif_tui.ui.screens.generate_deck import Deck
 from claif_tui.ui.screens.generate_state import Flight
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ class GenerateJob(Job):
     can_pause = True
     can_detach = True
 
-    def __init__(self, run: Steered, store: Store | None, title: str = "generate") -> None:
+    def __init__(
+        self, run: Steered, store: Store | None, title: str = "generate", deck: Deck | None = None
+    ) -> None:
         super().__init__()
         self.title = title
         self.store = store
-        self.flight = Flight()
+        self.flight = Flight(deck)
         self._run = run
         self._over = asyncio.Event()
 
@@ -79,7 +82,7 @@ class GenerateJob(Job):
             progress=JobProgress(
                 done=progress.planned - progress.open,
                 total=progress.planned,
-                unit="pairs",
+                unit=self.flight.unit,
                 rate=progress.per_second,
             ),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from claif_tui.core.models import Pair, PairQuery
 from claif_tui.ui.dialogs import ConfirmModal
+from claif_tui.ui.screens.generate_deck import Deck, Groups, deck_of, item_of, stored
 from claif_tui.ui.screens.generate_job import GenerateJob
 from claif_tui.ui.screens.generate_state import Landed
 from claif_tui.ui.screens.generate_text import Plan, usd
@@ -31,13 +32,16 @@ class Seen:
     plan: Plan
     failed: dict[str, int] = field(default_factory=dict)
     landed: list[Landed] = field(default_factory=list)
-    histogram: dict[float | None, list[int]] = field(default_factory=dict)
+    deck: Deck = field(default_factory=Deck)
+    histogram: Groups = field(default_factory=dict)
 
 
 def look(store: Store) -> Seen:
     """Read plan, endpoint, money, runs and what landed last; what does not stand is said, not raised."""
     from claif_tui.core.errors import ClaifError
+    from claif_tui.core.planning import writes, written
     from claif_tui.core.recipes import Recipe
+    from claif_tui.core.session import require_run
     from claif_tui.core.status import status
     from claif_tui.ui.endpoints import endpoint_of
     from claif_tui.ui.recipe_files import read_recipe
@@ -48,8 +52,11 @@ def look(store: Store) -> Seen:
     problem, endpoint = found.problem, None
     try:
         endpoint = endpoint_of(recipe, store)
+        if where.open or not where.planned:
+            require_run(store, recipe, endpoint.profile)
     except ClaifError as error:
         problem = problem or f"{error.message}. {error.hint}".strip()
+    deck = deck_of(recipe)
     failed = sum(where.failed.values())
     plan = Plan(
         seeds=store.seeds.count("train"),
@@ -60,13 +67,26 @@ def look(store: Store) -> Seen:
         estimate=_estimate_words(store, recipe, endpoint, where.open) if endpoint else "",
         other=where.active if where.active is not None and where.active.pid != os.getpid() else None,
         problem=problem,
+        missing=written(store, recipe).missing if writes(recipe) and not found.problem else 0,
+        system=recipe.system,
+        unit=deck.unit,
     )
     newest = [_landed(pair) for pair in store.pairs.first(PairQuery(), SHOWN)]
-    return Seen(plan=plan, failed=where.failed, landed=newest, histogram=store.pairs.histogram())
+    return Seen(plan=plan, failed=where.failed, landed=newest, deck=deck, histogram=stored(store, deck))
 
 
 def _landed(pair: Pair) -> Landed:
-    return Landed(pair.id, pair.rate, pair.text_a[:4_000], pair.text_b[:4_000], pair.score, pair.answer_class)
+    other = pair.hard_negative
+    return Landed(
+        pair.id,
+        item_of(pair),
+        pair.text_a[:4_000],
+        pair.text_b[:4_000],
+        pair.score,
+        pair.answer_class,
+        None if other is None else other[:4_000],
+        pair.negative_score,
+    )
 
 
 def _estimate(store: Store, recipe: Recipe, endpoint: Endpoint) -> Estimate:
@@ -135,8 +155,8 @@ async def start(
     screen: GenerateScreen, *, reasons: frozenset[str] | None = None, retrying: bool = False
 ) -> None:
     """Start a run of what is open, or of failed calls again; asks first when it may cost money."""
-    from claif_tui.core.pipeline import Generation
     from claif_tui.core.planning import RunOptions
+    from claif_tui.core.scratch import run_of
     from claif_tui.ui.endpoints import open_desk
 
     shell = screen.shell
@@ -157,18 +177,20 @@ async def start(
     store = screen.store
     if store is None:
         return
-    desk = await shell.background(partial(open_desk, store, ready.recipe, ready.endpoint, ready.cap_nano))
-    job = GenerateJob(
-        Generation(store, ready.recipe, options, desk), store, "retry" if retrying else "generate"
-    )
-    job.flight.start_histogram(await shell.db(lambda opened: opened.pairs.histogram()))
+    opened = partial(open_desk, store, ready.recipe, ready.endpoint, ready.cap_nano)
+    run = await shell.background(partial(run_of, store, ready.recipe, options, opened))
+    deck = deck_of(ready.recipe)
+    job = GenerateJob(run, store, "retry" if retrying else "generate", deck)
+    job.flight.start_histogram(await shell.db(partial(stored, deck=deck)))
     shell.jobs.start(job)
     screen.adopt(job)
 
 
 async def _agreed(screen: GenerateScreen, ready: _Ready, retrying: bool) -> bool:
     """Ask before money is spent, with the estimate and the cap."""
-    what = "failed calls are asked again" if retrying else "planned pairs are generated and scored"
+    deck = deck_of(ready.recipe)
+    made = "generated and scored" if deck.scored else "generated"
+    what = "failed calls are asked again" if retrying else f"planned {deck.unit} are {made}"
     capped = ready.cap_nano is not None
     cap = f"never more than {usd(ready.cap_nano or 0)}" if capped else "no cap is set: 3 sets one"
     price = ready.endpoint.price

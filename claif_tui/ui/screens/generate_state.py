@@ -22,7 +22,8 @@ from claif_tui.core.events import (
     Progress,
     TokenArrived,
 )
-from claif_tui.ui.widgets.histogram import BINS
+from claif_tui.core.post_rules import curated
+from claif_tui.ui.screens.generate_deck import BINS, SIDES, Deck, Groups, group_of
 from claif_tui.ui.widgets.stream_view import Streaming
 
 SLOTS = 8
@@ -38,17 +39,22 @@ class Landed:
     """One landed pair in the live list; ``id`` is the pair's."""
 
     id: int
-    rate: float | None
+    item: str
+    """The mask rate, or the label; "" where there is nothing to say."""
     text_a: str
     text_b: str
     score: float | None = None
     answer_class: str = "ok"
+    hard_negative: str | None = None
+    negative: float | None = None
+    """The hard negative's score."""
 
 
 class Flight:
     """The state of one run as a screen wants it. ``feed`` takes events; ``version`` changes when anything did."""
 
-    def __init__(self) -> None:
+    def __init__(self, deck: Deck | None = None) -> None:
+        self.deck = deck or Deck()
         self.version = 0
         self.landed_version = 0
         self.slots: list[Streaming | None] = [None] * SLOTS
@@ -56,8 +62,10 @@ class Flight:
         self.finished: Finished | None = None
         self.budget: BudgetReached | None = None
         self.classes: Counter[str] = Counter()
-        """Landed answers that post-processing will drop, by class."""
-        self.histogram: dict[float | None, list[int]] = {}
+        """Landed answers that post-processing will drop, by class, or by the rule of the system's filter."""
+        self.swapped = 0
+        """Triplets whose roles change places, since the hard negative scored higher."""
+        self.histogram: Groups = {}
         self.generated = 0
         self.scored = 0
         self._rows: OrderedDict[int, Landed] = OrderedDict()
@@ -65,9 +73,15 @@ class Flight:
         self._by_key: dict[str, int] = {}
         self._free: deque[int] = deque(range(SLOTS))
 
-    def start_histogram(self, counts: dict[float | None, list[int]]) -> None:
+    @property
+    def unit(self) -> str:
+        """What the run makes now: sentences in its first phase, then pairs or triplets."""
+        writing = self.progress is not None and self.progress.unit == "sentences"
+        return "sentences" if writing else self.deck.unit
+
+    def start_histogram(self, counts: Groups) -> None:
         """Begin with the scores that are in the project already."""
-        self.histogram = {rate: list(bins) for rate, bins in counts.items()}
+        self.histogram = {group: list(bins) for group, bins in counts.items()}
         self.version += 1
 
     def feed(self, event: Event) -> None:
@@ -136,15 +150,27 @@ class Flight:
         self.generated += 1
         if event.answer_class != "ok":
             self.classes[event.answer_class.replace("_", " ")] += 1
-        text_a, text_b = event.text_a[:_TEXT], event.text_b[:_TEXT]
-        self._land(Landed(event.pair_id, event.rate, text_a, text_b, answer_class=event.answer_class))
+        self._land(_landed(event, None, event.answer_class))
 
     def _scored(self, event: PairScored) -> None:
-        self._end(event.key, f"{event.score:.2f}")
-        bins = self.histogram.setdefault(event.rate, [0] * BINS)
-        bins[min(BINS - 1, int(event.score * BINS))] += 1
+        self._end(event.key, f"{event.score * self.deck.top:.{1 if self.deck.top > 1 else 2}f}")
+        triplet = event.hard_negative is not None
+        self._count(group_of(event.title, event.rate, triplet=triplet), event.score)
         self.scored += 1
-        self._land(Landed(event.pair_id, event.rate, event.text_a[:_TEXT], event.text_b[:_TEXT], event.score))
+        if event.answer_class != "ok":
+            self.classes[event.answer_class.replace("_", " ")] += 1
+        if event.negative_score is not None:
+            self._count(SIDES[1], event.negative_score)
+            if self.deck.curation is not None:
+                swapped, rule = curated(event.score, event.negative_score, self.deck.curation)
+                self.swapped += swapped
+                if rule is not None:
+                    self.classes[rule.replace("_", " ")] += 1
+        self._land(_landed(event, event.score, event.answer_class, event.negative_score))
+
+    def _count(self, group: str, score: float) -> None:
+        bins = self.histogram.setdefault(group, [0] * BINS)
+        bins[min(BINS - 1, int(score * BINS))] += 1
 
     def _land(self, row: Landed) -> None:
         """Put a row on top: it is the newest fact, whether the pair is new or has got its score."""
@@ -155,3 +181,20 @@ class Flight:
             self._rows.popitem(last=False)
         if len(self._fresh) > LANDED:
             self._fresh.pop(next(iter(self._fresh)))
+
+
+def _landed(
+    event: PairGenerated | PairScored, score: float | None, answer_class: str, negative: float | None = None
+) -> Landed:
+    item = event.title if event.rate is not None or event.hard_negative is None else ""
+    other = event.hard_negative
+    return Landed(
+        event.pair_id,
+        item,
+        event.text_a[:_TEXT],
+        event.text_b[:_TEXT],
+        score,
+        answer_class,
+        None if other is None else other[:_TEXT],
+        negative,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -9,8 +10,11 @@ from textual.content import Content
 from claif_tui.core.events import Finished, Progress
 from claif_tui.core.models import NANO, Run
 from claif_tui.ui import safe
+from claif_tui.ui.screens.generate_deck import Deck
 
 BAR = 10
+CURATED = ("both high", "alpha", "beta", "gamma")
+"""The rules of MultiCSR's filter, in their order."""
 WORDS = {
     "queued": ("·", "starting", "$text-muted"),
     "running": ("▶", "running", "$text-success"),
@@ -42,7 +46,11 @@ class Plan:
     other: Run | None = None
     """A live run of another process."""
     problem: str = ""
-    """Why a run cannot start: a recipe or endpoint that does not stand."""
+    """Why a run cannot start: a recipe or endpoint that does not stand, or nothing that its system works on."""
+    missing: int = 0
+    """Sentences that the model writes before anything is made of them."""
+    system: str = "claif"
+    unit: str = "pairs"
 
     @property
     def left(self) -> int:
@@ -97,15 +105,17 @@ def limit(progress: Progress, before: int) -> str:
     return f"limit {progress.limit} {arrow}{late}".rstrip()
 
 
-def run_box(state: str, progress: Progress, before: int, width: int) -> Content:
-    """Return the box that says how the run is doing."""
+def run_box(state: str, progress: Progress, before: int, width: int, unit: str = "pairs") -> Content:
+    """Return the box that says how the run is doing; ``unit`` is what it makes."""
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
     eta = f"   ETA {clock(progress.eta_seconds)}" if state == "running" else ""
+    phase = [("1 of 2: sentences to begin with", "$text-muted")] if progress.unit == "sentences" else []
     rows: list[safe.Part] = [
         safe.join((f"{glyph} {word}", style)),
+        *phase,
         bar(done, progress.planned, max(6, width - 6)),
-        f"{done:,} / {progress.planned:,} pairs",
+        f"{done:,} / {progress.planned:,} {unit}",
     ]
     if state in LIVE_WORDS:
         rows += [f"{progress.per_second:,.1f} calls/s{eta}", money(progress), limit(progress, before)]
@@ -125,7 +135,9 @@ def run_line(state: str, progress: Progress, before: int) -> Content:
     """Return the same as one line, for a narrow terminal."""
     glyph, word, style = WORDS[state]
     done = progress.planned - progress.open
-    head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), f"  {done:,}/{progress.planned:,}")
+    unit = " sentences" if progress.unit == "sentences" else ""
+    counts = f"  {done:,}/{progress.planned:,}{unit}"
+    head = safe.join((f"{glyph} ", style), bar(done, progress.planned, 8), counts)
     spent = usd(progress.spent_nano) if progress.spent_nano or progress.cap_nano is not None else "free"
     spent += "" if progress.cap_nano is None else f"/{usd(progress.cap_nano)}"
     if state not in LIVE_WORDS:
@@ -145,7 +157,7 @@ def idle_box(plan: Plan) -> Content:
         return safe.lines(
             (f"▶ run {run.id} elsewhere: {run.state}", "$text-success"),
             bar(plan.planned - plan.left, plan.planned, 14),
-            f"{plan.planned - plan.left:,} / {plan.planned:,} pairs",
+            f"{plan.planned - plan.left:,} / {plan.planned:,} {plan.unit}",
             f"process {run.pid} on {run.host}",
             (("g resumes it  " if run.state == "paused" else "p pauses it  ") + "x stops it", "$text-primary"),
         )
@@ -154,9 +166,11 @@ def idle_box(plan: Plan) -> Content:
     rows: list[safe.Part] = [
         ("✓ all asked" if plan.planned and not plan.left else "· not running", "$text-muted"),
         bar(plan.planned - plan.left, plan.planned, 14),
-        f"{plan.planned - plan.left:,} / {plan.planned:,} pairs",
+        f"{plan.planned - plan.left:,} / {plan.planned:,} {plan.unit}",
         (plan.endpoint, "$text-muted"),
     ]
+    if plan.missing:
+        rows.append(f"{plan.missing:,} sentences are written first")
     if plan.estimate:
         rows.append(plan.estimate)
     if plan.left:
@@ -177,12 +191,14 @@ def idle_line(plan: Plan) -> Content:
         )
     if plan.problem:
         return safe.join(("✗ cannot start: ", "$text-error"), plan.problem)
-    head = f"  {plan.planned - plan.left:,}/{plan.planned:,} pairs · {plan.endpoint}"
+    head = f"  {plan.planned - plan.left:,}/{plan.planned:,} {plan.unit} · {plan.endpoint}"
     begun = "goes on" if plan.answered or plan.failed else "starts"
     tail = f"g {begun}" if plan.left else "5 reviews what landed" if plan.planned else ""
     return safe.join(
         bar(plan.planned - plan.left, plan.planned, 8),
-        head + (f" · {plan.estimate}" if plan.estimate else ""),
+        head
+        + (f" · {plan.missing:,} sentences first" if plan.missing else "")
+        + (f" · {plan.estimate}" if plan.estimate else ""),
         (f"   {tail}", "bold $text-primary"),
     )
 
@@ -223,11 +239,22 @@ def troubles_line(troubles: dict[str, int], failed: dict[str, int], dropped: dic
     return safe.join(left, ("   drops so far: " + " · ".join(drops), "$text-muted"))
 
 
-def funnel_box(dropped: dict[str, int], landed: int) -> Content:
-    """Return what post-processing would drop of what has landed, by rule."""
+def funnel_box(dropped: dict[str, int], landed: int, swapped: int | None = None) -> Content:
+    """Return what post-processing would drop of what has landed, by rule; ``swapped`` where roles may change places."""
     rows: list[safe.Part] = [f"{'landed':<15}{landed:>6,}"]
     rows += [safe.join((f"− {name:<13}{count:>6,}", "$text-muted")) for name, count in dropped.items()]
+    if swapped is not None:
+        rows.append((f"⇄ {'swapped':<13}{swapped:>6,}", "$text-muted"))
     return safe.lines(*rows)
+
+
+def rules_of(deck: Deck, classes: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts with those of the system's own rules there even while they are 0."""
+    own = CURATED if deck.curation is not None else ("off label",) if deck.checks else ()
+    return {
+        **{name: count for name, count in classes.items() if name not in own},
+        **{n: classes.get(n, 0) for n in own},
+    }
 
 
 def trouble_name(reason: str) -> str:

@@ -205,7 +205,7 @@ class LabModal(ClaifModal[Cell | None]):
         if self._problem is not None:
             text = safe.lines(
                 safe.line(f"✗ {self._problem.message}", "$text-error"), safe.line(self._problem.hint), "",
-                safe.line(lab_text.HOW_TO_GET_ROWS[self._spec.kind], "$text-muted"),
+                safe.line(lab_text.what_helps(self._spec.kind, self._recipe), "$text-muted"),
             )  # fmt: skip
         elif self._seen is None:
             text = safe.line("…")

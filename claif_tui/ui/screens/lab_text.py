@@ -8,9 +8,11 @@ from claif_tui.core.lab.models import CellResult, Lab, LabResult, LabSpec
 from claif_tui.core.lab.running import Plan
 from claif_tui.core.models import NANO
 from claif_tui.core.postprocess import RULES
+from claif_tui.core.recipes import Recipe
 from claif_tui.core.session import NO_CAP
 from claif_tui.ui import lab as words
 from claif_tui.ui import safe
+from claif_tui.ui.recipe_form import form_of
 from claif_tui.ui.safe import Content
 
 KINDS = {"score": "Scoring prompts", "generate": "Mask rates"}
@@ -21,6 +23,16 @@ HOW_TO_GET_ROWS = {
     ),
     "generate": "A generation lab needs seeds: press esc, 2, then i, to import some. m: scoring prompts.",
 }
+
+
+def what_helps(kind: str, recipe: Recipe) -> str:
+    """Say what to do about a lab that cannot start: get rows, or another system where this one has no such lab."""
+    knobs = form_of(recipe).keys
+    if ("score.prompt" if kind == "score" else "masks.rates") in knobs or (
+        kind == "generate" and "dino.samples" in knobs
+    ):
+        return HOW_TO_GET_ROWS[kind]
+    return "Here: press esc, e, and choose another system or preset. m: the other kind of lab."
 
 
 def setup(spec: LabSpec, lab: Lab | None, file: str) -> Content:

@@ -29,6 +29,7 @@ _ABOUT = (
     "apart: mean distance from the AI's score. AI: by how much it is higher or lower on average. kept: accepted among "
     "decided pairs; changed: text or score changed by a person. [ ], ±: 95 % intervals that take pairs as independent."
 )
+_UNSCORED = "SynCSE's triplets have no scores, and those of Dino and of zero pairs are labels that no AI gave: none of them is here."
 _MARKS = (("score", "│"), ("encoder", "e"), ("gold", "g"), ("rescored", "r"))
 
 
@@ -66,11 +67,11 @@ def rows(found: Quality, width: int) -> list[Row]:
 def _nothing(found: Quality) -> safe.Content:
     if found.unscored:
         how = "In a terminal: claif-tui score. In Review: mark pairs with space, then s."
-        return safe.lines(
-            f"None of {found.unscored:,} pairs has a score of an AI yet.", "", (how, "bold $primary")
-        )
+        none = f"None of {found.unscored:,} pairs has a score of an AI yet."
+        return safe.lines(none, "", (how, "bold $primary"), "", (_UNSCORED, "$text-muted"))
     how = "Press esc, then 4 and g to generate some; or f in Review for another filter."
-    return safe.lines("There are no pairs to look at.", "", (how, "bold $primary"))
+    labels = "Zero pairs and Dino's are not among them: their scores are labels that no AI gave."
+    return safe.lines("There are no pairs to look at.", "", (how, "bold $primary"), "", (labels, "$text-muted"))
 
 
 def _missing(found: Quality) -> list[tuple[str, safe.Content]]:

@@ -1,57 +1,48 @@
-"""Recipe, the mask lab: edit on the left; what would be sent and what it would cost on the right, at every key."""
+"""Recipe: edit on the left; what would be sent and what it would cost on the right, at every key, for every system."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 
-from claif_tui.core.models import Seed
-from claif_tui.core.recipes import BY_NAME, Recipe
-from claif_tui.ui import lab, safe
+from claif_tui.core.recipe_presets import ABOUT
+from claif_tui.core.recipes import Recipe, presets_of
+from claif_tui.core.systems.registry import SYSTEMS, system_of
+from claif_tui.ui import lab, recipe_preview, safe
 from claif_tui.ui.base import ClaifScreen
-from claif_tui.ui.recipe_draft import BUDGET, RecipeDraft
+from claif_tui.ui.recipe_draft import RecipeDraft
 from claif_tui.ui.recipe_files import FileState, RecipeOnDisk, read_recipe, write_recipe
+from claif_tui.ui.recipe_form import HEAD, VARIANTS
+from claif_tui.ui.recipe_preview import Subject, needs_triplets
+from claif_tui.ui.screens.recipe_facts import Outlook, in_view, outlook, subject_of
+from claif_tui.ui.screens.recipe_knobs import Knobs, drawn
 from claif_tui.ui.widgets.fields import Field
 
 if TYPE_CHECKING:
-    from claif_tui.core.estimate import Plan
     from claif_tui.core.store.store import Store
 
-Row = tuple[tuple[str, str], ...]
+RIPPLES = frozenset({"system", "preset", "model.api", "score.prompt", "model.profile", *VARIANTS})
+"""Fields whose change changes what other fields show, or which there are."""
 
-ROWS: tuple[Row, ...] = (
-    (("system", "system"), ("preset", "preset")),
-    (("masks.rates", "mask rates"),),
-    (("masks.merge", "merge runs"), ("seed", "seed")),
-    (("post.zero_pairs", "zero pairs"), ("model.api", "api")),
-    (("model.profile", "profile"), ("model.name", "model")),
-    (("model.temperature", "temperature"), ("model.top_p", "top-p")),
-    (("model.score_temperature", "score temp."), ("model.max_tokens", "max tokens")),
-    (("score.prompt", "score prompt"), ("score.reasks", "re-asks")),
-    ((BUDGET, "budget $"), ("seeds.keep_duplicates", "keep repeats")),
-)
-PROMPTS: Row = (
-    ("prompts.fill", "Prompt: fill"),
-    ("prompts.paraphrase", "Prompt: paraphrase (rate 0.0)"),
-    ("prompts.score", "Prompt: score"),
-    ("prompts.system", "Prompt: system line (chat)"),
-)
-POST: tuple[Row, ...] = (
-    (("post.smoothing", "smoothing ε"), ("post.cap", "cap")),
-    (("post.deduplicate", "deduplicate"), ("post.conflicts", "conflicts")),
-    (("post.drop_identical", "drop same"), ("post.drop_mask", "drop <mask>")),
-    (("post.drop_refusals", "drop refusals"), ("post.zero_pool", "zero pool")),
-)
-REFUSALS = ("answers.refusals", "Refusal patterns")
-RIPPLES = frozenset({"preset", "model.api", "score.prompt", "model.profile"})
-"""Fields whose change changes what other fields show."""
+
+class PreviewPanel(VerticalScroll):
+    """Holds the preview, and tells of its size: the screen's own size says little of it."""
+
+    @dataclass
+    class Resized(Message):
+        """There is more or less room."""
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Tell."""
+        self.post_message(self.Resized())
 
 
 class RecipeScreen(ClaifScreen):
@@ -60,10 +51,11 @@ class RecipeScreen(ClaifScreen):
     place = "recipe"
     CSS_PATH = "recipe.tcss"
     HELP_TEXT = (
-        "The recipe decides which words are masked, what is asked of the model, and how its answers are used. "
-        "Everything on the right follows while you type: your own seeds, masked, and the exact request.\n\n"
+        "The recipe decides what is asked of the model for each sentence, and how its answers are used. "
+        "Everything on the right follows while you type: what the system plans for your own seeds or triplets, and "
+        "the exact request. system chooses one of the papers' methods; the form then shows its knobs alone.\n\n"
         "tab goes to a field and through the fields, esc leaves them; then ◂ ▸ step through the seeds and ▴ ▾ "
-        "choose the rate whose request is shown. A field that does not read says so, and its last good value stays.\n\n"
+        "choose the item whose request is shown. A field that does not read says so, and its last good value stays.\n\n"
         "ctrl+s writes recipe.toml; a version is named by the hash of its content. t asks the model about three "
         "seeds before any run; L compares prompts on labelled pairs, or mask rates on your seeds."
     )
@@ -81,8 +73,8 @@ class RecipeScreen(ClaifScreen):
         Binding("left,less_than_sign", "seed(-1)", "Previous seed", show=False, id="recipe.previous"),
         Binding("ctrl+d,pagedown", "scroll(8)", "Scroll the preview", show=False, id="recipe.pagedown"),
         Binding("ctrl+u,pageup", "scroll(-8)", "Scroll it back", show=False, id="recipe.pageup"),
-        Binding("down,j", "rate(1)", "Next rate", show=False, id="recipe.rate.next"),
-        Binding("up,k", "rate(-1)", "Previous rate", show=False, id="recipe.rate.previous"),
+        Binding("down,j", "entry(1)", "Next item", show=False, id="recipe.rate.next"),
+        Binding("up,k", "entry(-1)", "Previous item", show=False, id="recipe.rate.previous"),
         Binding("e,enter", "edit", "Edit", show=False, id="recipe.edit", tooltip="Go into the form"),
         Binding("r", "revert", "Revert", show=False, id="recipe.revert", tooltip="Back to what is on disk"),
     ]
@@ -91,13 +83,11 @@ class RecipeScreen(ClaifScreen):
         super().__init__()
         self.draft = RecipeDraft()
         self._disk = RecipeOnDisk()
-        self._seed: Seed | None = None
-        self._seed_index = 0
-        self._counts = (0, 0)
-        self._sample: Sequence[Seed] = ()
-        self._rate = 3
+        self._subject = Subject()
+        self._entry = 3
         self._project = -1
-        self._estimate: Plan | None = None
+        self._outlook = Outlook()
+        self._preview = recipe_preview.look(self.draft.recipe, self._subject)
 
     # -- structure ---------------------------------------------------------------------------------------
 
@@ -105,28 +95,22 @@ class RecipeScreen(ClaifScreen):
         """Form, preview, estimate."""
         with VerticalScroll(classes="panel", id="form", can_focus=False):
             yield Static("", id="banner", markup=False)
-            for row in ROWS:
-                yield self._row(row)
-            for key, label in PROMPTS:
-                yield Field(key, label, long=True)
-            yield Static("After the answers (export)", classes="group")
-            for row in POST:
-                yield self._row(row)
-            yield Field(*REFUSALS, long=True)
+            for row in HEAD:
+                yield drawn(row)
+            yield Static("", id="about", markup=False)
+            yield Knobs(self.draft.recipe)
         with Vertical(id="side"):
-            with VerticalScroll(classes="panel", id="preview", can_focus=False):
+            with PreviewPanel(classes="panel", id="preview", can_focus=False):
                 yield Static("", id="preview-text", markup=False)
             with Vertical(classes="panel", id="estimate") as panel:
                 panel.border_title = "Estimate"
                 yield Static("", id="estimate-text", markup=False)
 
-    def _row(self, row: Row) -> Horizontal:
-        return Horizontal(*(Field(key, label, options=_options(key)) for key, label in row), classes="row")
-
     def on_mount(self) -> None:
         """Show the defaults until a project is there, and watch the file."""
         super().on_mount()
         self.set_interval(1.0, self._look_at_file)
+        self._field("system").set_options(tuple(SYSTEMS))
         self._fill()
 
     # -- data --------------------------------------------------------------------------------------------
@@ -138,26 +122,30 @@ class RecipeScreen(ClaifScreen):
         fresh = self._project != self.shell.revision[0]
         if fresh:
             self._project = self.shell.revision[0]
-            self._seed_index = 0
+            self._subject = Subject()
             await self._read_file()
-        seeds = await self.shell.db(partial(_seed_facts, index=self._seed_index))
-        self._counts, self._sample, self._seed = seeds
+        await self._fetch_subject()
+
+    async def _fetch_subject(self) -> None:
+        """Count and fetch what the recipe's system works on, and show what follows from it."""
+        work = partial(subject_of, recipe=self.draft.recipe, at=self._subject.at)
+        self._subject = await self.shell.db(work)
         self._show_preview()
         self._start_estimate()
 
     async def _read_file(self) -> None:
         assert self.store is not None
         state = await self.shell.db(partial(read_recipe, path=self.store.folder / "recipe.toml"))
-        self._take(state)
+        await self._take(state)
 
-    def _take(self, state: FileState) -> None:
+    async def _take(self, state: FileState) -> None:
         self._disk = state.disk
         banner = self.query_one("#banner", Static)
         banner.set_class(bool(state.problem), "-on")
         banner.update(safe.line(f"✗ {state.problem}" if state.problem else ""))
         if state.recipe is not None:
             self.draft.load(state.recipe, state.budget)
-            self._fill()
+            await self._lay_out()
 
     def _look_at_file(self) -> None:
         if self.store is not None and self.is_current and self._project == self.shell.revision[0]:
@@ -186,14 +174,52 @@ class RecipeScreen(ClaifScreen):
 
     # -- showing -----------------------------------------------------------------------------------------
 
+    async def _lay_out(self) -> None:
+        """Make the fields that the draft's system uses, and put the draft into them; the focus stays where it was."""
+        focused = next((field.key for field in self.query(Field) if field.has_focus_within), "")
+        with self.app.batch_update():
+            if await self.query_one(Knobs).lay_out(self.draft.recipe):
+                self._entry = 3 if self.draft.recipe.system == "claif" else 0
+                back = next((field for field in self.query(Field) if field.key == focused), None)
+                if back is not None:
+                    back.focus_editor()
+            self._fill()
+
+    def _field(self, key: str) -> Field:
+        return next(field for field in self.query(Field) if field.key == key)
+
     def _fill(self) -> None:
         """Put the draft into the form."""
+        self._field("preset").set_options(presets_of(self.draft.recipe.system))
         for field in self.query(Field):
             if field.key not in self.draft.problems:
                 field.show(safe.editable(self.draft.text_of(field.key)))
                 field.problem("")
-            field.note(self.draft.note(field.key))
+            field.note(self._note(field.key))
         self._show_title()
+        self._show_about()
+
+    def _note(self, key: str) -> str:
+        trouble = self._outlook.trouble if key == "model.profile" else ""
+        return f"! {trouble}" if trouble else self.draft.note(key)
+
+    def _show_about(self) -> None:
+        """What the preset is, and what keeps it from running here."""
+        recipe, outlook = self.draft.recipe, self._outlook
+        rows: list[safe.Part] = [(ABOUT[recipe.preset], "$text-muted")]
+        if outlook.refusal:
+            rows.append(safe.block(f"! {outlook.refusal}", "$text-warning"))
+        if outlook.lack:
+            rows.append(safe.block(f"! {outlook.lack} Here: press 2, then i.", "$text-warning"))
+        elif self.store is not None and needs_triplets(system_of(recipe)) and not self._subject.triplets:
+            words = "! Without imported triplets this is CLAIF alone: press 2, then i, to import NLI triplets."
+            rows.append(safe.block(words, "$text-warning"))
+        if self.draft.waiting:
+            kept = ", ".join(self.draft.waiting)
+            rows.append(
+                (f"Unsaved edits to {kept} are kept: choose it again to have them back.", "$text-muted")
+            )
+        self.query_one("#about", Static).update(safe.lines(*rows))
 
     def _show_title(self) -> None:
         parts = [f"Recipe {self.draft.version}", self.draft.recipe.preset]
@@ -206,77 +232,73 @@ class RecipeScreen(ClaifScreen):
 
     def _show_preview(self) -> None:
         panel = self.query_one("#preview", VerticalScroll)
-        sentence = self._seed.text if self._seed is not None else lab.EXAMPLE
+        self._preview = recipe_preview.look(self.draft.recipe, self._subject)
         width = max(20, panel.scrollable_content_region.width - 2)
-        self.query_one("#preview-text", Static).update(
-            lab.preview(self.draft.recipe, sentence, self._rate, width)
-        )
-        panel.border_title = safe.line(lab.seed_title(self._seed, self._seed_index, self._counts[0]))
-        panel.border_subtitle = safe.line("◂ seed ▸  ▴ rate ▾")
+        self.query_one("#preview-text", Static).update(recipe_preview.drawn(self._preview, self._entry, width))
+        panel.border_title = safe.line(recipe_preview.title_of(self._preview))
+        panel.border_subtitle = safe.line(recipe_preview.keys_of(self._preview))
         self._show_estimate()
 
     def _show_estimate(self) -> None:
         box, text = self.query_one("#estimate"), self.query_one("#estimate-text", Static)
-        if not self._counts[0]:
-            text.update(safe.line("No seeds yet: press 2, then i, to import some.", "$text-muted"))
+        plan = self._outlook.plan
+        if plan is None:
+            box.border_title = "Estimate"
+            text.update(safe.line("Nothing to ask about yet: press 2, then i, to import.", "$text-muted"))
             self.query_one("#form").border_subtitle = ""
             return
-        if self._estimate is None:
-            return
         budget = "" if self.draft.budget is None else f"of ${self.draft.budget:,.2f} budget"
-        lines = lab.estimate_lines(self._estimate, budget)
+        lines = lab.estimate_lines(plan, budget)
         text.update(safe.block("\n".join(lines)))
-        box.border_title = safe.line(f"Estimate · {self._estimate.seeds:,} seeds")
+        box.border_title = safe.line(lab.estimate_title(plan))
         roomy = self.has_class("-wide") and self.has_class("-tall")
-        brief = "" if roomy else f"{self._estimate.calls:,} calls · {lab.cost_text(self._estimate)}"
+        brief = "" if roomy else f"{plan.calls:,} calls · {lab.cost_text(plan)}"
         self.query_one("#form").border_subtitle = safe.line(brief)
 
     def _start_estimate(self) -> None:
-        if self._counts[0]:
-            self.run_worker(
-                self._estimate_now(),
-                group="estimate",
-                exclusive=True,
-                exit_on_error=False,
-                description="estimate",
-            )
-        else:
+        if self.store is None:
             self._show_estimate()
+            return
+        self.run_worker(
+            self._estimate_now(), group="estimate", exclusive=True, exit_on_error=False, description="estimate"
+        )
 
     async def _estimate_now(self) -> None:
-        recipe, (unique, occurrences) = self.draft.recipe, self._counts
-        work = partial(_estimate, recipe=recipe, sample=self._sample, unique=unique, occurrences=occurrences)
-        self._estimate, trouble = await self.shell.db(work)
-        for field in self.query(Field):
-            if field.key == "model.profile":
-                field.note(f"! {trouble}" if trouble else "")
+        self._outlook = await self.shell.db(partial(outlook, recipe=self.draft.recipe))
+        self._field("model.profile").note(self._note("model.profile"))
+        self._show_about()
         self._show_estimate()
 
     # -- editing -----------------------------------------------------------------------------------------
 
     @on(Field.Edited)
-    def _edited(self, event: Field.Edited) -> None:
+    async def _edited(self, event: Field.Edited) -> None:
         problem = self.draft.edit(event.key, event.text)
         event.field.problem(problem)
-        event.field.note(self.draft.note(event.key))
+        event.field.note(self._note(event.key))
         if not problem and event.key in RIPPLES:
-            self._fill()
+            await self._lay_out()
+        if event.key == "system" and self.store is not None:
+            await self._fetch_subject()
+            return
         self._show_title()
         if not problem:
             self._show_preview()
             self._start_estimate()
 
-    def on_resize(self, _: events.Resize) -> None:
+    @on(PreviewPanel.Resized)
+    def _resized(self) -> None:
         """Lines in the preview follow its width."""
-        self.call_after_refresh(self._show_preview)
+        self._show_preview()
 
     def action_edit(self) -> None:
         """Go into the form."""
         self.query(Field).first().focus_editor()
 
-    def action_rate(self, by: int) -> None:
-        """Choose the rate whose request is shown."""
-        self._rate = max(0, min(self._rate + by, len(self.draft.recipe.rates) - 1))
+    def action_entry(self, by: int) -> None:
+        """Choose the planned item, or part of one, whose request is shown."""
+        last = len(self._preview.entries) - 1
+        self._entry = max(0, min(min(self._entry, last) + by, last))
         self._show_preview()
 
     def action_scroll(self, rows: int) -> None:
@@ -284,19 +306,23 @@ class RecipeScreen(ClaifScreen):
         self.query_one("#preview", VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def action_seed(self, by: int) -> None:
-        """Step through the seeds."""
-        if self.store is None or not self._counts[0]:
+        """Step through the seeds or the triplets."""
+        subject = self._subject
+        steps = max(
+            subject.seeds if self._preview.planned else 0, subject.triplets if self._preview.scored else 0
+        )
+        if self.store is None or not steps:
             return
-        self._seed_index = (self._seed_index + by) % self._counts[0]
+        self._subject = replace(subject, at=(subject.at + by) % steps)
         self.run_worker(
             self._fetch_seed(), group="seed", exclusive=True, exit_on_error=False, description="fetch a seed"
         )
 
     async def _fetch_seed(self) -> None:
-        index = self._seed_index
-        seed = await self.shell.db(lambda store: store.seeds.at(index, "train"))
-        if index == self._seed_index:
-            self._seed = seed
+        wanted = self._subject
+        found = await self.shell.db(partial(in_view, subject=wanted, at=wanted.at))
+        if self._subject.at == wanted.at:
+            self._subject = found
             self._show_preview()
 
     # -- actions -----------------------------------------------------------------------------------------
@@ -387,11 +413,11 @@ class RecipeScreen(ClaifScreen):
             return
         chosen = await self.app.push_screen_wait(VersionsModal(versions, self.draft.recipe))
         if chosen is not None:
-            self._use(chosen)
+            await self._use(chosen)
 
-    def _use(self, recipe: Recipe) -> None:
+    async def _use(self, recipe: Recipe) -> None:
         self.draft.use(recipe)
-        self._fill()
+        await self._lay_out()
         self._show_preview()
         self._start_estimate()
         self.shell.say(f"Version {self.draft.version} is in the form; ctrl+s makes it the project's recipe.")
@@ -406,7 +432,9 @@ class RecipeScreen(ClaifScreen):
         if self.draft.problems:
             self.shell.say(f"Mend first: {', '.join(sorted(self.draft.problems))}.", severity="error")
             return
-        await try_on_seeds(self, self.draft.recipe, self._seed_index, self.draft.budget)
+        subject = self._subject
+        at = subject.at % subject.seeds if subject.seeds else subject.at
+        await try_on_seeds(self, self.draft.recipe, at, self.draft.budget)
 
     def action_lab(self) -> None:
         """Compare prompts or mask rates on the same rows."""
@@ -425,47 +453,11 @@ class RecipeScreen(ClaifScreen):
         cell = await self.app.push_screen_wait(LabModal(self.store, self.draft.recipe))
         if cell is not None:
             self.draft.use(adopted(self.draft.recipe, cell))
-            self._fill()
+            await self._lay_out()
             self._show_preview()
             self._start_estimate()
             await self._save()
 
     def copy_target(self) -> tuple[str, str] | None:
         """The request that is shown."""
-        sentence = self._seed.text if self._seed is not None else lab.EXAMPLE
-        return "the request", lab.request_text(self.draft.recipe, sentence, self._rate)
-
-
-def _options(key: str) -> tuple[str, ...] | None:
-    spec = BY_NAME.get(key)
-    if spec is None:
-        return None
-    if spec.kind == "choice":
-        return spec.choices
-    return ("yes", "no") if spec.kind == "bool" else None
-
-
-def _estimate(
-    store: Store, *, recipe: Recipe, sample: Sequence[Seed], unique: int, occurrences: int
-) -> tuple[Plan, str]:
-    """The estimate, and what is wrong with the endpoint that the recipe names."""
-    from claif_tui.core.errors import ClaifError
-    from claif_tui.core.estimate import estimate
-    from claif_tui.ui.endpoints import endpoint_of
-
-    price, trouble = None, ""
-    try:
-        price = endpoint_of(recipe, store).price
-    except ClaifError as error:
-        trouble = error.message
-    return estimate(recipe, sample, unique, occurrences, price), trouble
-
-
-def _seed_facts(store: Store, *, index: int) -> tuple[tuple[int, int], Sequence[Seed], Seed | None]:
-    """(distinct train seeds, their occurrences), a sample for the estimate, and the seed in view."""
-    from claif_tui.core.estimate import SAMPLE
-
-    unique = store.seeds.count("train")
-    occurrences = sum(s.sentences for s in store.sources.list() if s.role == "seeds" and s.split == "train")
-    sample = list(store.seeds.iter(limit=SAMPLE))
-    return (unique, max(unique, occurrences)), sample, store.seeds.at(index, "train")
+        return "the request", recipe_preview.request_text(self._preview, self._entry)

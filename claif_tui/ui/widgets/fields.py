@@ -27,7 +27,7 @@ class Picker(Widget, can_focus=True):
     ]
     DEFAULT_CSS = """
     Picker {
-        height: 1; width: 1fr; color: $foreground;
+        height: 1; width: 1fr; color: $foreground; text-wrap: nowrap; text-overflow: ellipsis;
         &:focus { background: $block-cursor-background; color: $block-cursor-foreground; }
         &:nocolor:focus { text-style: reverse; }
     }

@@ -1,4 +1,4 @@
-"""The scores at each mask rate as small histograms (the paper's figure 2): numbers in, picture out."""
+"""Scores as small histograms, one a group (the paper's figure 2: one a mask rate): numbers in, picture out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ BINS = 10
 """Bins of the counts that come in: 0.0-0.1, …, 0.9-1.0."""
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
-Counts = Mapping[float | None, Sequence[int]]
+Counts = Mapping[str, Sequence[int]]
+"""By the name of a group, in the order in which they are drawn."""
 
 
 def mean_score(bins: Sequence[int]) -> float | None:
@@ -40,32 +41,49 @@ def halved(bins: Sequence[int]) -> list[int]:
     return [sum(bins[index : index + 2]) for index in range(0, len(bins), 2)]
 
 
-class RateHistogram(Widget):
-    """One histogram per mask rate, score 0 (left) to 1 (right), with the mean as a number below."""
+class Histograms(Widget):
+    """One histogram per group, score 0 (left) to the end of the scale (right), with a number below.
+
+    The number is the mean on the scale 0 to ``top``; where ``counted``, how many there are.
+    """
 
     DEFAULT_CSS = """
-    RateHistogram { height: 1fr; width: 1fr; }
+    Histograms { height: 1fr; width: 1fr; }
     """
 
     counts: reactive[Counts] = reactive(dict)
+    top: reactive[float] = reactive(1.0)
+    counted: reactive[bool] = reactive(False)
+    without: reactive[str] = reactive("")
+    """What to say instead, where there are no scores at all."""
 
     def render(self) -> Content:
-        """Draw what fits: fewer bins when narrow, lower bars when short, fewer rates before nothing."""
-        rates = sorted(rate for rate in self.counts if rate is not None and any(self.counts[rate]))
+        """Draw what fits: fewer bins when narrow, lower bars when short, fewer groups before nothing."""
+        groups = [name for name, bins in self.counts.items() if any(bins)]
         width, height = self.size.width, self.size.height
-        if not rates or height < 2:
-            return safe.line("No scores yet." if height else "", "$text-muted")
-        roomy = width >= len(rates) * (BINS + 2) - 2
+        if self.without or not groups or height < 2:
+            words = self.without or "No scores yet."
+            return safe.line(words if height else "", "$text-muted")
+        roomy = width >= len(groups) * (BINS + 2) - 2
         cells = BINS if roomy else BINS // 2
-        shown = rates[: max(1, (width + 2) // (cells + 2))]
-        bins = {rate: list(self.counts[rate]) if roomy else halved(self.counts[rate]) for rate in shown}
+        shown = groups[: max(1, (width + 2) // (cells + 2))]
+        bins = {name: list(self.counts[name]) if roomy else halved(self.counts[name]) for name in shown}
         labels = 2 if height >= 3 else 1
-        drawn = [bars(bins[rate], max(1, height - labels)) for rate in shown]
+        drawn = [bars(bins[name], max(1, height - labels)) for name in shown]
         rows: list[safe.Part] = [("  ".join(columns), "$text-primary") for columns in zip(*drawn, strict=True)]
-        means = [mean_score(self.counts[rate]) for rate in shown]
         if labels == 2:
-            rows.append(("  ".join(f"{'' if m is None else f'ø {m:.2f}':<{cells}}" for m in means), ""))
-            rows.append(("  ".join(f"{f'at {rate:.1f}':<{cells}}" for rate in shown), "$text-muted"))
-        else:
-            rows.append(("  ".join(f"{rate:<{cells}.1f}" for rate in shown), "$text-muted"))
+            rows.append((_columns([self._number(name) for name in shown], cells), ""))
+        names = [f"at {name}" if labels == 2 and name[:1].isdigit() else name for name in shown]
+        rows.append((_columns(names, cells), "$text-muted"))
         return safe.lines(*rows)
+
+    def _number(self, name: str) -> str:
+        if self.counted:
+            return f"n {sum(self.counts[name])}"
+        mean = mean_score(self.counts[name])
+        return "" if mean is None else f"ø {mean * self.top:.{1 if self.top > 1 else 2}f}"
+
+
+def _columns(words: Sequence[str], cells: int) -> str:
+    """Words under columns of ``cells`` that stand two apart; each may take one cell of the gap."""
+    return "".join(f"{word[: cells + 1]:<{cells + 2}}" for word in words).rstrip()

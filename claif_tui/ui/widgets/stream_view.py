@@ -67,8 +67,12 @@ class StreamView(Widget):
 
     def _line(self, stream: Streaming) -> tuple[str, str, str, str]:
         """Return (label, what is asked, answer so far, end mark)."""
-        verb = {"score": "score", "generate": "fill"}.get(stream.stage, stream.stage)
-        label = fit(f"{stream.title} {verb}".strip(), 9)
+        rate = stream.title if stream.title[:1].isdigit() else ""
+        if stream.stage == "score":
+            label = f"{rate} score".strip()
+        else:
+            label = f"{rate} fill" if rate else stream.title or stream.stage
+        label = fit(label, 9)
         end = " ✓" if stream.done else "▌"
         text = "thinking … " + stream.text if stream.thinking else stream.text
         return label, stream.asked, text, end
