@@ -14,6 +14,7 @@ from claif_tui.core.models import Seed
 from claif_tui.core.post_options import options_of
 from claif_tui.core.recipes import Recipe, preset_recipe
 from claif_tui.core.systems.base import PlanItem, RawAnswer, Reading
+from claif_tui.core.systems.claif import explain_ask
 from claif_tui.core.systems.registry import system_of
 
 SEEDS = [Seed(id=1, text='A "big" man plays .', split="train", source_id=1, line=1, count=3)]
@@ -142,6 +143,9 @@ def test_the_check_asks_claifs_question_and_holds_the_score_against_the_labels_b
     assert question.stage == "score"
     assert question.task.op == "score"
     assert (question.sampling.max_tokens, question.sampling.temperature) == (256, 0.0)
+    assert explain_ask(LOCAL, "a", "b").sampling.max_tokens == 256, (
+        "a reason takes more than a sentence's 40 tokens"
+    )
     assert "First one" in question.messages[0][1] and "Second one" in question.messages[0][1]
     reading = system_of(CHECK).read_score(CHECK)(RawAnswer(text="0.8.", finish_reason="stop"))
     assert reading.value is not None and reading.value.value == 0.8

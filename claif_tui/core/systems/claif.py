@@ -20,6 +20,8 @@ from claif_tui.core.systems.readers import read_generation, read_score
 
 IMPORTED = frozenset({"imported", "human", "nli"})
 """The ``system`` of pairs that came from a file."""
+SCORE_TOKENS = 256
+"""Longest answer to a scoring prompt, where the recipe's own limit is not for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ def generation_ask(recipe: Recipe, original: str, masked: Masked) -> Ask:
 def score_ask(recipe: Recipe, text_a: str, text_b: str) -> Ask:
     """Return the similarity request for one pair, in the recipe's choice of scoring prompt (methods 2.1)."""
     messages, stop = prompts.render_score(recipe, text_a, text_b)
-    sampling = Sampling(
-        temperature=recipe.score_temperature, top_p=recipe.top_p, max_tokens=recipe.max_tokens, stop=stop
-    )
+    # Dino's limit of length is for one sentence; a score with its reason takes more.
+    limit = max(recipe.max_tokens, SCORE_TOKENS) if recipe.system == "dino" else recipe.max_tokens
+    sampling = Sampling(temperature=recipe.score_temperature, top_p=recipe.top_p, max_tokens=limit, stop=stop)
     # At temperature 0 the seed changes nothing, so it must not change the address either.
     seed = recipe.seed if recipe.score_temperature else 0
     last = prompts.score_mode(recipe) == "last"

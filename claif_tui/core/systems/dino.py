@@ -24,8 +24,6 @@ LABELS = (1.0, 0.5, 0.0)
 """Highest first: the counter-labels of each are those before it (methods 8.1)."""
 BANDS = {1.0: (0.75, 1.0), 0.5: (0.25, 0.75), 0.0: (0.0, 0.25)}
 """Where a score must lie for the label to stand, both ends included (methods 8.3)."""
-SCORE_TOKENS = 256
-"""Longest answer to the check's question, which is CLAIF's: Dino's 40 tokens are for a sentence."""
 _QUOTE = '"'
 
 
@@ -85,7 +83,7 @@ class Dino:
         """Nothing: the label is the instruction's. With the check, CLAIF's question."""
         if recipe.dino_variant != "api+check":
             return ()
-        return (score_ask(replace(recipe, max_tokens=SCORE_TOKENS), anchor, positive),)
+        return (score_ask(recipe, anchor, positive),)
 
     def read_score(self, recipe: Recipe) -> Reader[ParsedScore]:
         """A score on 0..1, as CLAIF's."""
