@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from textual import events
 from textual.widgets import Input, TextArea
 
 from claif_tui.core.models import Counts
+from claif_tui.core.recipe_file import load, save
+from claif_tui.core.recipes import preset_recipe
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.review import ReviewScreen
@@ -159,9 +162,10 @@ async def test_a_format_for_two_sentences_refuses_triplets_and_says_what_to_do(t
     assert not list((triplets / "exports").glob("*dino*"))
 
 
-async def test_a_rescore_says_what_the_recipe_does_not_ask_about(triplets: Path, llm_server: Factory) -> None:
+async def test_a_rescore_asks_what_the_recipes_system_asks_about(triplets: Path, llm_server: Factory) -> None:
     server = llm_server()
     aim(triplets, server)
+    claif = load(triplets / "recipe.toml")
     with Store.open(triplets) as store:
         store.decisions.edit(1, "a man is quiet .", negative="a man is playing the drums .")
     async with ClaifApp(triplets).run_test(size=SMALL, notifications=True) as pilot:
@@ -175,4 +179,17 @@ async def test_a_rescore_says_what_the_recipe_does_not_ask_about(triplets: Path,
             "claif asks about the positive alone, and that is said"
         )
         assert pair_on_disk(triplets, 1).negative_stale
-    assert "a man is quiet ." in server.log()[-1]["prompt"]
+        assert "a man is quiet ." in server.log()[-1]["prompt"]
+        for preset in ("syncse-partial", "clhaif-negatives"):
+            recipe = replace(preset_recipe(preset), profile=claif.profile, model=claif.model)
+            save(triplets / "recipe.toml", recipe)
+            await pilot.press("s")
+            if preset == "syncse-partial":
+                await until(pilot, lambda: "asks for no scores" in screen_text(pilot.app), "the error")
+                await pilot.press("escape")
+                await idle(pilot)
+        await until(pilot, lambda: screen.card.pair is not None and not screen.card.pair.stale, "both scores")
+        await idle(pilot)
+        pair = pair_on_disk(triplets, 1)
+        assert (pair.stale, pair.negative_stale) == (False, False)
+    assert "a man is playing the drums ." in "".join(sent["prompt"] for sent in server.log())

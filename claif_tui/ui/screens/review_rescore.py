@@ -59,24 +59,19 @@ class RescoreJob(Job):
 
 def _prepare(store: Store, ids: Sequence[int]) -> tuple[Recipe, Endpoint, str]:
     """Read recipe and endpoint, and what to say of hard negatives; ``ClaifError`` where nothing would be asked."""
-    from claif_tui.core.errors import RecipeError, UsageError
-    from claif_tui.core.systems.registry import system_of
+    from claif_tui.core.errors import RecipeError
+    from claif_tui.core.planning import scores_asked
+    from claif_tui.core.scoring import require_scores
     from claif_tui.ui.endpoints import endpoint_of
     from claif_tui.ui.recipe_files import read_recipe
 
     found = read_recipe(store, path=store.folder / "recipe.toml")
     if found.recipe is None:
         raise RecipeError(found.problem)
-    recipe, system, left = found.recipe, system_of(found.recipe), ""
-    for pair in store.pairs.many(ids):
-        asks = system.score_asks(recipe, pair.text_a, pair.text_b, pair.hard_negative)
-        if not asks:
-            raise UsageError(
-                f"{recipe.system} asks no model for a score of pair {pair.id:,}",
-                "Set one by hand with =, or choose a recipe that scores on screen 3.",
-            )
-        if len(asks) == 1 and pair.negative_stale:
-            left = f" {recipe.system} asks about positives alone: = sets a hard negative's score."
+    recipe, left = found.recipe, ""
+    require_scores(recipe)
+    if scores_asked(recipe, triplet=True) == 1 and any(pair.negative_stale for pair in store.pairs.many(ids)):
+        left = f" {recipe.system} asks about positives alone: = sets a hard negative's score."
     return recipe, endpoint_of(recipe, store), left
 
 

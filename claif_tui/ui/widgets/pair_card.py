@@ -243,11 +243,11 @@ class PairCard(VerticalScroll):
             rows.append(
                 field("class", safe.line(f"! {pair.answer_class.replace('_', ' ')}", "$text-warning"), width)
             )
-            if pair.answer_class == "off_label":
-                hint = "its score contradicts the label it was made for, so exports drop it"
-                rows.append(field("", safe.line(hint, "$text-muted"), width))
-            elif not pair.edited:
-                hint = "no score was asked for, and exports drop it; e mends it"
+            if not pair.edited:
+                off = pair.answer_class == "off_label"
+                why = "its score contradicts the label it was made for" if off else "no score was asked for"
+                keys = "e" if pair.hard_negative is None else "e or E"
+                hint = f"{why}, and exports drop it; {keys} mends it"
                 rows.append(field("", safe.line(hint, "$text-muted"), width))
         return rows
 
