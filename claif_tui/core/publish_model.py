@@ -46,6 +46,12 @@ _ALWAYS = (
 )
 
 
+DEMO = (
+    "A demo: the training data hold answers of claif-tui's offline model, which stands in for a language model. The "
+    "figures say nothing about the method."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """A run whose best model is published; ``dataset`` is the repository of its data set, if that is published too."""
@@ -301,6 +307,7 @@ def _evaluation(results: Sequence[_Result]) -> list[str]:
     return [
         "## Evaluation",
         'Figures x100; STS over all pairs of a task at once (the "all" setting), transfer by SentEval\'s protocol.',
+        *([DEMO] if any(one.evaluation.demo for one in results) else []),
         table(("task", "figure", "value", "95 % interval", "n", "fingerprint of the data"), rows),
     ]
 

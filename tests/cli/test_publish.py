@@ -48,12 +48,16 @@ def published(scored: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.Monkey
     result = Evaluation(
         model="x",
         data="/home/somebody/data",
-        tasks={"STS12": {"spearman": 71.234, "n": 3108, "interval": [70.0, 72.5], "fingerprint": "f" * 64}},
+        tasks={
+            "STS12": {"spearman": 71.234, "n": 3108, "interval": [70.0, 72.5], "fingerprint": "f" * 64},
+            "rerank": {"map": 50.0, "n": 9, "interval": [40.0, 60.0], "fingerprint": "e" * 64},
+        },
         identity=provenance(str(run)).identity,
         name="claif-1",
         backbone=None,
         supervision=None,
         scorer="bi-encoder",
+        demo=True,
         made="2024-01-01",
     )
     save(scored, result)
@@ -85,6 +89,8 @@ def test_two_folders_with_all_that_belongs_to_them_and_no_more(published: Path, 
     figures = front(model / "README.md")
     (result,) = figures["model-index"][0]["results"]
     assert (result["dataset"]["name"], result["metrics"][0]["value"]) == ("STS12", 71.23)
+    written = (model / "README.md").read_text()
+    assert "A demo: the training data hold answers" in written and "| rerank | map | 50.00 |" in written
     assert figures["pipeline_tag"] == "sentence-similarity" and "base_model" not in figures
     assert set(done.doc["model"]["files"]) == {
         *("README.md", "config.json", "modules.json", "model.safetensors", "1_Pooling/config.json")

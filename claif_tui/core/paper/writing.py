@@ -114,7 +114,8 @@ def document(found: Facts) -> dict[str, Any]:
             for run in found.runs
         ],
         "evaluations": [
-            {"name": one.name, "made": one.made, "identity": one.identity} for one in found.evaluations
+            {"name": one.name, "made": one.made, "identity": one.identity, "demo": one.demo}
+            for one in found.evaluations
         ],
         "figure_2": [asdict(panel) for panel in found.panels],
         "human_evaluation": found.summary,
