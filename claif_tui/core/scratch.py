@@ -16,15 +16,15 @@ from functools import partial
 from claif_tui.core.asking import Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.events import CallFailed, EndState, Event, Finished
+from claif_tui.core.models import LINES, WRITTEN
 from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions, writes, written
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run
 from claif_tui.core.store.items import OccurrenceCounter
-from claif_tui.core.store.seeds import WRITTEN
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems.material import material_of
-from claif_tui.core.systems.sentences import LINES, Sentences, Wish, read_sentences, wish
+from claif_tui.core.systems.sentences import Sentences, Wish, read_sentences, wish
 
 BARREN = 20
 """Requests in a row without a new sentence after which nothing more is to be expected."""

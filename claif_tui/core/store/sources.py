@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from claif_tui.core.models import Source, Split
+from claif_tui.core.models import WRITTEN, Source, Split
 from claif_tui.core.store.connection import now
-from claif_tui.core.store.seeds import WRITTEN
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
