@@ -115,10 +115,12 @@ def read_sentences(recipe: Recipe) -> Reader[Sentences]:
         lines = _lines(body)
         if not lines:
             return Reading(None, "empty", "no sentence in the answer")
-        whole = clean_answer(body, "", refusals=recipe.refusals)
-        if whole.answer_class == "refusal":
-            return Reading(None, "refused", whole.text)
         found = _sort(recipe, lines, whole=raw.finish_reason == "stop")
+        if len(found.kept) < max(2, recipe.scratch_per_request // 2):
+            # Few lines and an apology at their head: the others are part of it.
+            whole = clean_answer(body, "", refusals=recipe.refusals)
+            if whole.answer_class == "refusal":
+                return Reading(None, "refused", whole.text)
         if not found.kept:
             if raw.finish_reason != "stop":
                 return Reading(None, "cut_off", f"finish reason: {raw.finish_reason or 'none'}")
