@@ -14,6 +14,10 @@ Scale = Literal["0-1", "0-5"]
 
 STATUSES: tuple[Status, ...] = ("pending", "accepted", "rejected")
 
+WRITTEN = "scratch"
+"""Format of the sources whose sentences a model wrote; only the recipe that had them written works on them."""
+LINES = 1000
+"""Lines of an answer that count at most: the line of a written sentence is its request times this, plus its line."""
 NANO = 1_000_000_000
 """Money is kept as whole nano-dollars, so that sums are exact."""
 
@@ -53,7 +57,14 @@ class Source:
     @property
     def name(self) -> str:
         """The file without its folder; sentences that a model wrote have no file, and are named in words."""
-        return self.path if self.format == "scratch" else self.path.replace("\\", "/").rpartition("/")[2]
+        return self.path if self.format == WRITTEN else self.path.replace("\\", "/").rpartition("/")[2]
+
+    def place(self, line: int) -> str:
+        """Where in it a line is, in words: "line 7", or of written sentences "request 3, line 4"."""
+        if self.format != WRITTEN:
+            return f"line {line:,}"
+        request, line = divmod(line, LINES)
+        return f"request {request + 1:,}, line {line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +387,10 @@ class ScoreEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Everything that a pair came from and went through; ``recipe`` is the recipe's JSON."""
+    """Everything that a pair came from and went through; ``recipe`` is the recipe's JSON.
+
+    ``source`` is what the pair was imported from, or else its seed.
+    """
 
     pair: Pair
     seed: Seed | None
@@ -387,6 +401,14 @@ class Lineage:
     scores: tuple[ScoreEntry, ...]
     decisions: tuple[Decision, ...]
     recipe: str | None
+
+    @property
+    def seed_place(self) -> str:
+        """Where the seed stands, in words; "" without one."""
+        if self.seed is None:
+            return ""
+        own = self.source is not None and self.source.id == self.seed.source_id
+        return self.source.place(self.seed.line) if self.source and own else f"line {self.seed.line:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,18 +16,22 @@ from functools import partial
 from claif_tui.core.asking import Reply, Subject
 from claif_tui.core.desk import Desk
 from claif_tui.core.events import CallFailed, EndState, Event, Finished
+from claif_tui.core.llm.base import Reason
+from claif_tui.core.models import LINES, WRITTEN
 from claif_tui.core.pipeline import Generation
 from claif_tui.core.planning import RunOptions, writes, written
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run
 from claif_tui.core.store.items import OccurrenceCounter
-from claif_tui.core.store.seeds import WRITTEN
 from claif_tui.core.store.store import Store
 from claif_tui.core.systems.material import material_of
-from claif_tui.core.systems.sentences import LINES, Sentences, Wish, read_sentences, wish
+from claif_tui.core.systems.sentences import Sentences, Wish, read_sentences, wish
 
 BARREN = 20
 """Requests in a row without a new sentence after which nothing more is to be expected."""
+_ANSWERED: frozenset[Reason] = frozenset({"empty", "refused", "unparsed", "cut_off"})
+"""Failures that are answers. Those on the way say nothing of what is still to be expected."""
+_FAILED = "request failed: "
 NOTE = "Rows are requests; line 2003 is the third line of the answer to request 3."
 
 
@@ -92,7 +96,13 @@ class Scratch(Run[_Asked]):
                 dropped=Counter(source.dropped),
             )
             last = self._store.seeds.last_line(source.id)
-            self._barren = source.rows - (last // LINES + 1 if source.unique else 0)
+            since = last // LINES + 1 if source.unique else 0
+            lost = sum(
+                count
+                for reason, count in self._store.sources.reasons(source.id, since * LINES).items()
+                if reason.startswith(_FAILED) and reason.removeprefix(_FAILED) not in _ANSWERED
+            )
+            self._barren = source.rows - since - lost
 
     async def _items(self) -> AsyncIterator[_Asked]:
         """Yield requests while those on their way cannot bring enough: more would be paid for and not needed."""
@@ -145,7 +155,10 @@ class Scratch(Run[_Asked]):
                 before = self._sums
                 item, reply = landed
                 self._sums = await self._store.awrite(partial(self._keep, sums=before, item=item, reply=reply))
-                self._barren = 0 if self._sums.unique > before.unique else self._barren + 1
+                if self._sums.unique > before.unique:
+                    self._barren = 0
+                elif reply.value is not None or reply.reason in _ANSWERED:
+                    self._barren += 1
                 self._tally.answered = min(self._sums.unique, self._tally.planned)
                 self._look()
                 self._moved.set()
@@ -183,7 +196,7 @@ class Scratch(Run[_Asked]):
         result = store.seeds.add_new(connection, source_id, "train", rows)
         issues = [(base + line, reason, text) for line, reason, text in found.dropped]
         if reply.value is None:
-            issues.append((base, f"request failed: {reply.reason or 'unparsed'}", reply.detail))
+            issues.append((base, f"{_FAILED}{reply.reason or 'unparsed'}", reply.detail))
         dropped = Counter(reason for _, reason, _ in issues)
         repeated = dropped.pop("duplicate", 0)
         for double in result.duplicates:

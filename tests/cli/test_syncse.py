@@ -79,3 +79,5 @@ def test_from_nothing_the_plan_names_the_sentences_and_one_command_makes_all(
     rows = cli("review", "list", "-P", project, "--json").doc["pairs"]
     assert len(rows) == 7
     assert tried["trials"][0]["seed"] in json.dumps(rows)
+    shown = cli("review", "show", "-P", project, rows[0]["id"]).out
+    assert "written by m for recipe" in shown and "request 2, line 3" in shown

@@ -214,6 +214,20 @@ async def test_equal_requests_are_told_apart_and_requests_that_bring_nothing_end
     assert len(for_sentences(server)) == asked
 
 
+async def test_requests_that_fail_on_the_way_do_not_count_as_barren(store: Store, llm_server: Factory) -> None:
+    recipe = recipe_of("syncse-scratch", scratch__per_request=4, scratch__sentences=8)
+    server = llm_server([{"kind": "500"}])
+    for _ in range(4):
+        end = finished(await read(from_scratch(store, recipe, server, concurrency=1)))
+        assert end.state == "failed" and "no new sentence" not in end.message
+    assert written(store, recipe).requests > BARREN
+    server.control(faults=[])
+    end = finished(await read(from_scratch(store, recipe, server)))
+    assert (end.state, end.progress.answered) == ("finished", 8)
+    source = written(store, recipe).source
+    assert source is not None and source.dropped["request failed: server_error"] > BARREN
+
+
 async def test_answers_in_a_wrong_form_are_counted_with_reasons_and_the_rest_is_kept(
     store: Store, llm_server: Factory
 ) -> None:

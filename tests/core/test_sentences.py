@@ -97,6 +97,8 @@ def test_what_is_no_sentence_is_left_out_with_its_reason_and_place() -> None:
         (7, "mask"),
         (8, "too long"),
     ]
+    long = read("\n".join(["The content policy is new.", *(f"Line {n} is good." for n in range(8))])).value
+    assert long is not None and len(long.kept) == 8, "one line that looks like a refusal does not sink the rest"
     cut = read("\n".join(THREE), "length").value
     assert cut is not None
     assert cut.kept == ((1, THREE[0]), (2, THREE[1])) and cut.dropped == ((3, "cut off", THREE[2]),)
@@ -124,6 +126,7 @@ def test_sentences_that_begin_like_talk_or_numbers_are_kept_whole(line: str) -> 
         ("", "stop", "empty"),
         ("```\n```", "stop", "empty"),
         ("I'm sorry, but I cannot generate sentences on this topic.", "stop", "refused"),
+        ("I'm sorry, but I can't do that.\nTell me which topics you would like instead.", "stop", "refused"),
         (THREE[0], "content_filter", "refused"),
         ("Weather\nNews", "stop", "unparsed"),
         ("Rain fell on", "length", "cut_off"),

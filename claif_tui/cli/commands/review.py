@@ -316,7 +316,8 @@ def _show_pair(lineage: Lineage) -> None:
     if pair.masked:
         rows.append(("masked", f"{pair.masked} (rate {pair.rate:g})"))
     if lineage.source is not None:
-        rows.append(("from", lineage.source.path))
+        place = f", {lineage.seed_place}" if pair.source_id is None else ""
+        rows.append(("from", f"{lineage.source.path}{place}"))
     rows += _call_rows("asked", lineage.generate_call)
     rows += _call_rows("negative by", lineage.negative_call)
     of_negatives = {entry.negative_key for entry in lineage.scores}

@@ -391,10 +391,12 @@ class PairsRepo:
             for call in calls.values()
             if call.key not in (pair.generate_key, pair.negative_key) and call.stage != "generate"
         ]
+        seed = None if pair.seed_id is None else store.seeds.get(pair.seed_id)
+        source_id = seed.source_id if pair.source_id is None and seed is not None else pair.source_id
         return Lineage(
             pair=pair,
-            seed=None if pair.seed_id is None else store.seeds.get(pair.seed_id),
-            source=None if pair.source_id is None else store.sources.get(pair.source_id),
+            seed=seed,
+            source=None if source_id is None else store.sources.get(source_id),
             generate_call=None if pair.generate_key is None else store.calls.get(pair.generate_key),
             negative_call=None if pair.negative_key is None else store.calls.get(pair.negative_key),
             score_calls=tuple(sorted(score_calls, key=lambda call: (call.sent_at, call.key))),

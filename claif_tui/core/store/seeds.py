@@ -8,13 +8,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from claif_tui.core.models import BatchResult, Duplicate, Seed, Split
+from claif_tui.core.models import WRITTEN, BatchResult, Duplicate, Seed, Split
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
-WRITTEN = "scratch"
-"""Format of the sources whose sentences a model wrote; only the recipe that had them written works on them."""
 Which = str | Literal[False] | None
 """Which seeds: those written under that digest (``Source.sha256``), none that a model wrote, or None: all."""
 

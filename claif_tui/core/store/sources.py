@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from claif_tui.core.models import Source, Split
+from claif_tui.core.models import WRITTEN, Source, Split
 from claif_tui.core.store.connection import now
-from claif_tui.core.store.seeds import WRITTEN
 
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
@@ -103,6 +102,16 @@ class SourcesRepo:
     def written(self, digest: str) -> Source | None:
         """The sentences that a model wrote under that digest (see ``SeedsRepo.iter``)."""
         return next((one for one in self.list() if one.format == WRITTEN and one.sha256 == digest), None)
+
+    def reasons(self, source_id: int, line: int = 0) -> dict[str, int]:
+        """How many rows from ``line`` on were dropped or merged, by reason."""
+        with self._store.read() as conn:
+            return dict(
+                conn.execute(
+                    "SELECT reason, count(*) FROM import_issues WHERE source_id = ? AND line >= ? GROUP BY reason",
+                    (source_id, line),
+                ).fetchall()
+            )
 
     def issues(self, source_id: int, limit: int = 200, offset: int = 0) -> Sequence[tuple[int, str, str]]:
         """Rows of one import that were dropped or merged: (line, reason, detail), by line."""

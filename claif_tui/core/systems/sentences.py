@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from claif_tui.core.addressing import sampling_json
 from claif_tui.core.answers import clean_answer, split_reasoning
 from claif_tui.core.llm.base import Sampling, Task
+from claif_tui.core.models import LINES
 from claif_tui.core.prompts import fill_in
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.systems.base import Ask, RawAnswer, Reader, Reading, make_ask
@@ -24,8 +25,6 @@ from claif_tui.core.text import squash, storable_text
 
 TOKENS_A_SENTENCE = 64
 """Room that a request has for each sentence, if the recipe's own limit gives less."""
-LINES = 1000
-"""Most lines of an answer that count: where a sentence came from is kept as request times this plus line."""
 WORDS = (2, 100)
 """A line with fewer words is a heading, one with more is no single sentence."""
 _NUMBER = r"(?:\(?\d{1,3}\s?[.):\]]|sentence \d{1,3}\s?[.:]|[-*•–—])\**\s+"
@@ -116,10 +115,12 @@ def read_sentences(recipe: Recipe) -> Reader[Sentences]:
         lines = _lines(body)
         if not lines:
             return Reading(None, "empty", "no sentence in the answer")
-        whole = clean_answer(body, "", refusals=recipe.refusals)
-        if whole.answer_class == "refusal":
-            return Reading(None, "refused", whole.text)
         found = _sort(recipe, lines, whole=raw.finish_reason == "stop")
+        if len(found.kept) < max(2, recipe.scratch_per_request // 2):
+            # Few lines and an apology at their head: the others are part of it.
+            whole = clean_answer(body, "", refusals=recipe.refusals)
+            if whole.answer_class == "refusal":
+                return Reading(None, "refused", whole.text)
         if not found.kept:
             if raw.finish_reason != "stop":
                 return Reading(None, "cut_off", f"finish reason: {raw.finish_reason or 'none'}")

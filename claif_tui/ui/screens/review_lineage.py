@@ -48,9 +48,8 @@ def lineage_rows(lineage: Lineage) -> list[tuple[str, str]]:
     pair, rows = lineage.pair, [("Seed", "")]
     rows.append(("text", pair.text_a))
     if lineage.seed is not None:
-        rows.append(
-            ("number", f"{lineage.seed.id:,}, line {lineage.seed.line:,}, occurs {lineage.seed.count:,} ×")
-        )
+        number = f"{lineage.seed.id:,}, {lineage.seed_place}, occurs {lineage.seed.count:,} ×"
+        rows.append(("number", number))
     if lineage.source is not None:
         source = lineage.source
         rows += [("source", f"{source.path} ({source.format}, {source.role}, by {source.author})"),

@@ -165,7 +165,9 @@ class SeedsScreen(ClaifScreen):
         return [
             safe.block(seed.text),
             "",
-            safe.join(("from    ", "$text-muted"), f"{source.path if source else '?'}, line {seed.line:,}"),
+            safe.join(
+                ("from    ", "$text-muted"), f"{source.path}, {source.place(seed.line)}" if source else "?"
+            ),
             safe.join(("split   ", "$text-muted"), seed.split),
             safe.join(("stood   ", "$text-muted"), times),
         ]
