@@ -188,13 +188,13 @@ async def _try_scores(
     replies = await together([asker.ask(ask, subject, read, reasks=recipe.reasks) for ask in asks])
     values = [None if reply.value is None else reply.value.value for reply in replies]
     reason = "" if replies[0].value is None else replies[0].value.reason
-    score, failure = values[0], _why(replies)
+    score, failure, answer = values[0], _why(replies), trial.answer
     if item is not None and label is not None and score is not None:
-        fits = system.verdict(recipe, item, score) == "ok"
-        reason = reason if fits else f"off label: the check says {score:.2f} of label {label:g}"
-        score = label
+        answer = None if answer is None else replace(answer, answer_class=system.verdict(recipe, item, score))
+        reason, score = f"the check says {score:.2f}", label
     return replace(
         trial,
+        answer=answer,
         score=score,
         negative_score=values[1] if len(values) > 1 else None,
         reason=reason,

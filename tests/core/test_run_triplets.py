@@ -204,6 +204,10 @@ async def test_imported_triplets_are_scored_where_they_lack_a_score(store: Store
     plan = estimate_plan(store, plain, PRICE)
     assert (plan.seeds, plan.triplets, plan.generate.calls, plan.score.calls) == (0, 4, 0, 4)
     assert plan.usd is not None and plan.usd[0] > 0
+    scope, page = requests_id(plain), [(open_[0], None)]
+    assert store.triplets.wanted(scope, False, size=1) == page
+    assert store.triplets.wanted(scope, False, after=open_[0], size=1) == [(open_[1], None)]
+    assert store.triplets.wanted(scope, False, limit=4) == page, "the limit counts those that need nothing too"
     limited = await run(Generation(store, plain, RunOptions(limit=4), desk(store, server)))
     assert (finished(limited).progress.planned, finished(limited).progress.answered) == (4, 4)
     assert status(store, plain).planned == 4

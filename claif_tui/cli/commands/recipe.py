@@ -235,8 +235,17 @@ def _show_trials(trials: list[Trial]) -> None:
             parts.append(("", trial.negative_score, trial.negative.text))
         for title, value, text in parts:
             score = "  -  " if value is None else f"{value:.2f} "
-            failure = f"  ! {trial.failure}" if trial.failure and title else ""
-            output.line(f"  {title:<{width}}  {score} {text}{failure}")
+            why = (trial.failure or _remark(trial)) if title else ""
+            output.line(f"  {title:<{width}}  {score} {text}{f'  ! {why}' if why else ''}")
+
+
+def _remark(trial: Trial) -> str:
+    """Say what post-processing will drop an answer for."""
+    found = next((one for one in (trial.answer, trial.negative) if one and one.answer_class != "ok"), None)
+    if found is None:
+        return ""
+    name = found.answer_class.replace("_", " ")
+    return f"{name}: {trial.reason}" if found.answer_class == "off_label" else name
 
 
 def _of(trial: Trial) -> str:

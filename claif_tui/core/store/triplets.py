@@ -107,9 +107,14 @@ class TripletsRepo:
             names = {f"reason{place}": reason for place, reason in enumerate(sorted(reasons))}
             among = f"AND i.reason IN ({', '.join(f':{name}' for name in names)})"
             values |= names
-        sql = f"""SELECT s.pair_id, i.reason FROM {_OF_PLAN} {_KNOWN}
-            WHERE s.pair_id > :after AND {_STANDS} = :stands {among} ORDER BY s.pair_id LIMIT :size"""
+        # Bounded by ids and not by a LIMIT within, so that each page begins where the last one ended.
+        sql = f"""SELECT s.pair_id, i.reason FROM states s {_KNOWN} WHERE {_IMPORTED} AND s.pair_id > :after
+            AND s.pair_id <= :last AND {_STANDS} = :stands {among} ORDER BY s.pair_id LIMIT :size"""
         with self._store.read() as connection:
+            last = "SELECT coalesce(max(s.pair_id), 0) FROM "
+            values["last"] = 2**62
+            if limit is not None:
+                (values["last"],) = connection.execute(last + _OF_PLAN, values).fetchone()
             rows = connection.execute(sql, values).fetchall()
         return [(pair_id, reason if failed else None) for pair_id, reason in rows]
 

@@ -195,8 +195,13 @@ class LabModal(ClaifModal[Cell | None]):
 
     # -- showing -----------------------------------------------------------------------------------------
 
+    @property
+    def _there(self) -> bool:
+        """Whether there is anything to draw on: a window that closes loses its widgets before it is detached."""
+        return self.is_attached and bool(self.query("#lab-text"))
+
     def _show(self) -> None:
-        if not self.is_attached:
+        if not self._there:
             return
         lab = None if self._seen is None else self._seen.lab
         self.query_one("#lab-setup", Static).update(lab_text.setup(self.spec, lab, self._file))
@@ -216,8 +221,9 @@ class LabModal(ClaifModal[Cell | None]):
         self.query_one("#lab-text", Static).update(text)
 
     def _show_state(self) -> None:
-        state = self.query_one("#lab-state", Static)
-        job = self._job
+        if not self._there:
+            return
+        state, job = self.query_one("#lab-state", Static), self._job
         if job is not None and job.state in LIVE:
             state.update(lab_text.running(job.latest, job.state == "stopping"))
         elif self._seen is not None:
