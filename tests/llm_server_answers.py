@@ -10,6 +10,7 @@ ship mountain child teacher engine painter village coffee silver summer bridge f
 WORDS = tuple(_VOCABULARY.split())
 
 _PIECES = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
+_LETTERED = re.compile(r"^\([ab]\) (.*)$", re.M)
 _QUOTED = re.compile(r"(['\"])(.+?)\1(?=\s|[.,;:?!]|$)", re.S)
 _FILL = re.compile(r"\bin\s+(['\"])(.*?)\1\s+to make", re.S)
 _FIRST = re.compile(r"[Ss]entence 1:?\s*(['\"])(.*?)\1\s*(?:\n|,|and|Sentence 2|$)", re.S)
@@ -59,13 +60,15 @@ def answer(prompt: str) -> str:
 
 def score(prompt: str) -> float:
     """Return a score in 0..1: mostly word overlap of the two sentences, the rest by hash."""
-    quoted = [match.group(2) for match in _QUOTED.finditer(prompt)][-2:]
+    quoted = _LETTERED.findall(prompt) or [match.group(2) for match in _QUOTED.finditer(prompt)][-2:]
     left, right = (set(text.split()) for text in (quoted if len(quoted) == 2 else (prompt, "")))
     overlap = len(left & right) / max(1, len(left | right))
     return round(0.7 * overlap + 0.3 * (number("score", prompt) % 101) / 100, 2)
 
 
 def score_answer(prompt: str) -> str:
+    if "5.0" in prompt:
+        return f"{score(prompt) * 5:.1f}"
     value = f"{score(prompt):.2f}"
     low = prompt.lower()
     if re.search(r"difference.*(then|after|score)|first.*(explain|describe|reason)", low, re.S):
