@@ -6,6 +6,7 @@ import asyncio
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ async def test_imported_triplets_are_scored_as_each_system_asks(
         assert (end.state, end.progress.planned, end.progress.answered) == ("finished", 30, 30), preset
         made = pairs(store)
         assert all((pair.negative_score is None) == (preset == "clhaif") for pair in made)
-        funnels[preset] = (done := postprocess(lambda made=made: made, options_of(one))).funnel
+        funnels[preset] = (done := postprocess(partial(list, made), options_of(one))).funnel
         if preset == "claif-scaled":
             rows = list(done.rows())
             assert {row.kind for row in rows} == {"nli", "zero"}
