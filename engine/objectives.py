@@ -254,8 +254,8 @@ class Learner(nn.Module):  # type: ignore[misc]
         raise ConfigError(
             f"mask_model {config.mask_model} finds all {rows} rows of the first batch alike (cosines above "
             f"{config.mask_threshold:g}): nothing is left to contrast with, and the loss would be 0",
-            "Name one whose raw CLS vectors tell sentences apart, as a model trained with simcse-unsup: "
-            "--mask-model runs/NAME/checkpoints/best",
+            "Name one whose raw CLS vectors tell sentences apart, as minilm's do, or those of a model that learnt long "
+            "enough with simcse-unsup: --mask-model runs/NAME/checkpoints/best",
         )
 
     def loss(
