@@ -29,6 +29,9 @@ from engine.masked_words import MaskedWords
 from engine.prompt_faults import NAME as PROMPT_BERT
 from engine.prompt_faults import reproduce
 
+_ROWS_TO_JUDGE = 4
+"""A smaller batch may be alike by chance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -238,6 +241,22 @@ class Learner(nn.Module):  # type: ignore[misc]
                 for side in batch.masked
             ]
             return similarities(together(own, team, len(batch.of_all)))
+
+    def check_mask(self, batch: Batch, team: Alone) -> None:
+        """Raise ``ConfigError`` where the mask leaves a batch nothing to contrast with: every loss would be 0."""
+        cosines = self.mask_cosines(batch, team)
+        if cosines is None:
+            return
+        config, rows = self.config, cosines.shape[0]
+        keep = losses.keep_matrix(cosines, config.mask_threshold)
+        if rows < _ROWS_TO_JUDGE or keep.sum() > rows:
+            return
+        raise ConfigError(
+            f"mask_model {config.mask_model} finds all {rows} rows of the first batch alike (cosines above "
+            f"{config.mask_threshold:g}): nothing is left to contrast with, and the loss would be 0",
+            "Name one whose raw CLS vectors tell sentences apart, as minilm's do, or those of a model that learnt long "
+            "enough with simcse-unsup: --mask-model runs/NAME/checkpoints/best",
+        )
 
     def loss(
         self, outputs: Sequence[Tensor], scores: Tensor | None, mask_cosines: Tensor | None = None

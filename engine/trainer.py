@@ -105,6 +105,8 @@ class Trainer:
                 return self._stop()
             if save:
                 self._saver.took(partial(self._save_last, True))
+            if step == start:
+                self._learner.check_mask(batch, self._team)
             self._step(step, batch)
             done = step + 1
             self._progress = replace(self._progress, step=done)

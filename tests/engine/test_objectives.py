@@ -138,6 +138,17 @@ def test_twins_differ_by_their_dropout_alone(bert: Path, tmp_path: Path) -> None
     assert not torch.allclose(first, second, atol=1e-3)
 
 
+def test_a_mask_that_leaves_nothing_to_learn_from_is_refused(bert: Path, tmp_path: Path) -> None:
+    data = triplets(tmp_path / "t.csv", 8)
+    _, learner, batch = made(bert, data, "multicsr", mask_model=str(bert), mask_threshold=-1.0, batch_size=8)
+    with pytest.raises(ConfigError, match="finds all 8 rows of the first batch alike") as caught:
+        learner.check_mask(batch, Alone())
+    assert "simcse-unsup" in caught.value.hint
+    learner.check_mask(batch.cut(slice(0, 3)), Alone())  # so few may be alike by chance
+    _, learner, batch = made(bert, data, "simcse-sup", batch_size=8)
+    learner.check_mask(batch, Alone())
+
+
 def test_prompt_twins_stand_in_two_templates_and_labelled_sides_in_one(bert: Path, tmp_path: Path) -> None:
     _, learner, batch = made(bert, lines(tmp_path / "wiki.txt", 4), "promptbert-unsup")
     assert isinstance(learner.encoder, Encoder)
