@@ -99,8 +99,6 @@ def run(grid: Grid, settings: Settings, form: str, as_json: bool) -> int:
             show(grid, form, as_json, write=True)
             raise
     show(grid, form, as_json, write=True)
-    for cell, reason in ended.failed:
-        diagnostics.warn(f"{cell.title}: {reason}")
     if ended.failed:
         diagnostics.note("Run the same command again: what failed is tried anew, what is done is left alone.")
     return 1 if ended.failed else 0

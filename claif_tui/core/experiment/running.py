@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claif_tui.core import evaluating, evaluations, runs
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, InputError
 from claif_tui.core.evaluating import TARGET, EvaluationWish
 from claif_tui.core.events import Finished, Progress
 from claif_tui.core.experiment import data as making
@@ -124,7 +124,8 @@ class Experiment:
     def _cell(self, cell: Cell) -> ClaifError | None:
         try:
             result = self._worked(cell)
-        except ClaifError as error:
+        except (ClaifError, OSError, UnicodeError) as problem:
+            error = problem if isinstance(problem, ClaifError) else InputError(str(problem))
             reason = f"{error.message} {error.hint}".strip()
             self._keep(cell, Result(state="failed", reason=reason))
             self._said(f"{cell.title} failed: {reason}")
