@@ -223,7 +223,7 @@ class Experiment:
             state = runs.row_of(path).state
             if state in runs.LIVE:
                 return  # it outlived whoever started it
-            if state in runs.RESUMABLE and not (path / CHECKPOINTS / "last").is_dir():
+            if state in runs.RESUMABLE and not any((path / CHECKPOINTS).glob("*last*")):
                 shutil.rmtree(path)  # nothing to go on from, and perhaps the wrong place of the data
             else:
                 runs.resume_at(path)
