@@ -26,7 +26,7 @@ name = "average"
 [[system]]
 name = "claif"
 [system.train]
-epochs = 30
+epochs = 20
 eval_every = 12
 """
 
