@@ -289,8 +289,11 @@ def _driven(store: Store, ready: Ready, options: RunOptions, data: DataSet, driv
     opened = partial(open_desk, store, ready, streaming=False)
     finished = drive(lambda: run_of(store, ready.recipe, options, opened), data.title)
     if finished.state == "budget":
+        progress = finished.progress
         raise BudgetError(
-            f"{data.title}: {finished.message}", "Raise budget_usd and run it again: it goes on from there."
+            f"{data.title}: what is left of the experiment's budget is not enough ({progress.answered:,} of "
+            f"{progress.planned:,} answered)",
+            "Raise budget_usd and run it again: it goes on from there.",
         )
     if finished.state != "finished":
         raise EndpointError(f"{data.title}: {finished.message}", "Run it again: it goes on from there.")

@@ -21,6 +21,7 @@ from claif_tui.core.experiment.data import Asking
 from claif_tui.core.experiment.grid import SEEDS
 from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.models import Cell, CellState, DataFacts, DataSet, Grid, Result
+from claif_tui.core.experiment.outcome import figure
 from claif_tui.core.models import NANO
 from claif_tui.core.settings import Settings
 from engine.config import TrainConfig
@@ -356,10 +357,5 @@ def _failure(path: Path, progress: runs.Progress, row: runs.RunRow) -> RunFailed
 
 
 def _figures(result: Result) -> str:
-    about = result.evaluation or {}
-    parts = [
-        f"{word} average {about[name]:.2f}"
-        for word, name in (("STS", "avg_sts_paper"), ("transfer", "avg_transfer_paper"))
-        if isinstance(about.get(name), int | float)
-    ]
-    return ", ".join(parts) or "evaluated"
+    value = figure(result)
+    return "evaluated" if value is None else f"{value:.2f}"
