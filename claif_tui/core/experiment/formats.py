@@ -61,7 +61,7 @@ def table(found: Outcome) -> list[tuple[str, tuple[str, ...], list[list[str]], t
 
 def closing(found: Outcome) -> list[str]:
     """The lines below the tables: money and notes."""
-    cap = "no budget was set" if found.budget_usd is None else f"of a budget of {dollars(found.budget_usd)}"
+    cap = "; no budget was set" if found.budget_usd is None else f" of a budget of {dollars(found.budget_usd)}"
     explained = [
         "±95%: Student's t over the seeds' averages. gain: average less that of the untrained backbone. "
         "$/point: cost of the data for a point of gain.",
@@ -72,7 +72,7 @@ def closing(found: Outcome) -> list[str]:
             if line.no_margin and line.cells[0].seed is not None and line.seeds
         ),
     ]
-    return [f"Spent {dollars(found.spent_usd)} {cap}.", *explained, *found.notes]
+    return [f"Spent {dollars(found.spent_usd)}{cap}.", *explained, *found.notes]
 
 
 def markdown(found: Outcome) -> str:
