@@ -27,7 +27,8 @@ def describe(grid: Grid, plan: Plan) -> list[str]:
     spec = grid.spec
     rows = len({cell.row for cell in grid.cells})
     lines = [
-        f"{spec.name}: {_many(rows, 'system')} on {', '.join(spec.backbones)}, seeds {', '.join(map(str, spec.seeds))}: "
+        f"{spec.name}: {_many(rows, 'system')} on {', '.join(spec.backbones)}, "
+        f"seeds {', '.join(map(str, spec.seeds))}: "
         f"{_many(len(grid.cells), 'cell')}, {len(plan.missing):,} to do, {_many(plan.trainings, 'training')}"
     ]
     for one in plan.data:
