@@ -198,7 +198,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _no_margin(cell: Cell, count: int) -> str:
     if cell.seed is None:
         return "nothing about it is random"
-    return "one seed has no spread" if count == 1 else "no average yet"
+    return "one seed has no spread" if count == 1 else "there is no average yet"
 
 
 def _per_point(cost: float, gain: float | None, cell: Cell, floor: float | None) -> tuple[float | None, str]:
