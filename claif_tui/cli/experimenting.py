@@ -27,8 +27,9 @@ def describe(grid: Grid, plan: Plan) -> list[str]:
     spec = grid.spec
     rows = len({cell.row for cell in grid.cells})
     lines = [
-        f"{spec.name}: {rows:,} systems on {', '.join(spec.backbones)}, seeds {', '.join(map(str, spec.seeds))}: "
-        f"{len(grid.cells):,} cells, {len(plan.missing):,} of them to do, {plan.trainings:,} with a training"
+        f"{spec.name}: {_many(rows, 'system')} on {', '.join(spec.backbones)}, "
+        f"seeds {', '.join(map(str, spec.seeds))}: "
+        f"{_many(len(grid.cells), 'cell')}, {len(plan.missing):,} to do, {_many(plan.trainings, 'training')}"
     ]
     for one in plan.data:
         lines.append(
@@ -99,8 +100,6 @@ def run(grid: Grid, settings: Settings, form: str, as_json: bool) -> int:
             show(grid, form, as_json, write=True)
             raise
     show(grid, form, as_json, write=True)
-    for cell, reason in ended.failed:
-        diagnostics.warn(f"{cell.title}: {reason}")
     if ended.failed:
         diagnostics.note("Run the same command again: what failed is tried anew, what is done is left alone.")
     return 1 if ended.failed else 0
@@ -205,3 +204,7 @@ def _aligned(found: Outcome) -> str:
 
 def _range(usd: tuple[float, float]) -> str:
     return f"{formats.dollars(usd[0])} to {formats.dollars(usd[1])}"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine import rundir
+from engine.events import all_events
 from tests.cli.conftest import child, finish
 from tests.core import experiment_support as support
 from tests.llm_fixtures import Factory, LLMServer
@@ -27,7 +26,7 @@ name = "average"
 [[system]]
 name = "claif"
 [system.train]
-epochs = 30
+epochs = 20
 eval_every = 12
 """
 
@@ -41,24 +40,31 @@ def figures(document: dict[str, Any]) -> list[tuple[object, ...]]:
     return [*rows, *data]
 
 
-def kill_when(process: Any, holds: Callable[[], bool]) -> None:
-    """Kill -9 as soon as ``holds``; it must not have ended by itself before."""
+def wait_for(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
+    """Wait until ``holds``; the process must not have ended by itself before."""
     while not holds():
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
             raise AssertionError(process.communicate())
+
+
+def kill_when(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
+    """Kill -9 as soon as ``holds``."""
+    wait_for(process, holds)
     process.kill()
     process.communicate()
 
 
-def kill_training(folder: Path) -> bool:
-    """Kill -9 the training, which would go on without us, once it has something to go on from."""
-    for last in folder.glob("grid/runs/*/checkpoints/last"):
-        info = rundir.read_info(last.parents[1])
-        assert info is not None
-        os.kill(info.pid, signal.SIGKILL)
-        return True
-    return False
+def turn(folder: Path) -> int:
+    """How often the one training there was begun or gone on with."""
+    infos = [rundir.read_info(path) for path in folder.glob("grid/runs/*")]
+    return sum(info.incarnation for info in infos if info is not None)
+
+
+def trains(folder: Path) -> bool:
+    """Whether a training has told a step."""
+    events = [event for path in folder.glob("grid/runs/*/events.jsonl") for event in all_events(path)]
+    return any(event["kind"] == "step" for event in events)
 
 
 def asked(server: LLMServer) -> Counter[str]:
@@ -77,8 +83,15 @@ def test_killed_anywhere_it_ends_in_the_same_table_with_nothing_done_twice(
         support.write(tmp_path / name, GRID, url=server.base_url, model=str(model))
     words = ("experiment", tmp_path / "killed" / "grid.toml", "--yes", "--json")
     kill_when(child(*words), lambda: len(server.log()) > 12)
-    kill_when(child(*words), lambda: kill_training(tmp_path / "killed"))
+    stopped = child(*words)
+    wait_for(stopped, lambda: trains(tmp_path / "killed"))
+    stopped.terminate()
+    said = finish(stopped, 110)
+    assert (said.code, said.doc["rows"][1]["waiting"]) == (143, 1)
     [run] = (tmp_path / "killed" / "grid" / "runs").iterdir()
+    assert rundir.liveness(run) == "stopped"
+    # The training goes on when the experiment is killed, and is followed by the next one.
+    kill_when(child(*words), lambda: turn(tmp_path / "killed") == 2)
     second = finish(child(*words), 110)
     assert second.code == 0, second.err
     paid = asked(server)
@@ -86,9 +99,7 @@ def test_killed_anywhere_it_ends_in_the_same_table_with_nothing_done_twice(
     assert (again.code, asked(server)) == (0, paid)
 
     assert list((tmp_path / "killed" / "grid" / "runs").iterdir()) == [run]
-    info = rundir.read_info(run)
-    assert info is not None
-    assert info.incarnation == 2, "trained once, and gone on with once"
+    assert turn(tmp_path / "killed") == 2, "trained once, and gone on with once"
 
     whole = finish(child("experiment", tmp_path / "whole" / "grid.toml", "--yes", "--json"), 110)
     assert whole.code == 0, whole.err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from claif_tui.core import settings
-from claif_tui.core.errors import BudgetError
+from claif_tui.core.errors import BudgetError, BusyError
 from claif_tui.core.events import Finished
 from claif_tui.core.experiment import data as making
 from claif_tui.core.experiment.file import load
@@ -144,3 +144,11 @@ def test_labelled_pairs_are_what_training_reads_cut_to_what_is_wanted(tmp_path: 
     facts = making.make(journal, data, settings.load(), Purse(journal, 0.0), drive, None)
     assert facts.rows == 2
     assert journal.path_of(facts).read_text() == "".join(rows[:2])
+
+
+def test_two_processes_do_not_run_one_experiment(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path / "grid"), Journal(tmp_path / "grid")
+    with first.held(), pytest.raises(BusyError, match="is being run by process"), second.held():
+        raise AssertionError("both hold it")
+    with second.held():
+        assert (tmp_path / "grid" / "lock").exists()

@@ -77,6 +77,7 @@ BAD = [
     ('[[system]]\nname = "average"\n[system.train]\nepochs = 1\n', 1, "average is not trained", ""),
     (CLAIF + "[system.vary]\npost.cap = 3\n", 4, "post.cap is 3, expected a list", ""),
     (CLAIF + '[system.model]\nprofile = "nobody"\n', 1, "no endpoint profile 'nobody'", ""),
+    (CLAIF + '[system.recipe]\npreset = "clhaif"\n', 1, "preset clhaif is one of clhaif", "official-code"),
     ('[[system]]\nname = "dino-local"\n', 1, "system dino-local: ", ""),
     (CLAIF + "[system.model]\nrpm = 0\n", 4, "rpm is 0", ""),
 ]

@@ -57,6 +57,7 @@ def test_the_wheel_carries_what_the_program_reads(wheel: Path) -> None:
     assert "claif_tui/assets/offline/model.safetensors" in names
     assert "claif_tui/assets/reference/claif-table-4.json" in names
     assert "claif_tui/assets/systems/syncse.toml" in names
+    assert "claif_tui/assets/experiments/family.toml" in names
     assert "claif_tui/ui/app.tcss" in names
     assert "claif_tui/py.typed" in names
     assert not [name for name in names if name.startswith("tests/")]

@@ -87,7 +87,8 @@ def filled(folder: Path, excerpts: Path, data: DataSet, author: str | None) -> S
     store = Store.open(folder, author=author)
     try:
         seeds = data.seeds
-        if seeds is not None and seeds.limit is not None and data.triplets is not None:
+        both = seeds is not None and data.triplets is not None
+        if seeds is not None and seeds.limit is not None and both and not _has(store, "seeds"):
             # The limit of a run is of seeds and triplets alike, and here they have one each.
             seeds = _first_sentences(seeds, excerpts, seeds.limit)
         _imported(store, seeds, "seeds", excerpts)
@@ -148,13 +149,14 @@ def spent_nano(journal: Journal, *, held: bool) -> int:
 # Sources
 
 
+def _has(store: Store, role: Role) -> bool:
+    return any(one.role == role for one in store.sources.list())
+
+
 def _imported(store: Store, source: Source | None, role: Role, excerpts: Path) -> None:
-    if source is None:
+    if source is None or _has(store, role):
         return
-    if any(one.role == role for one in store.sources.list()):
-        return
-    columns = source.columns
-    options = ImportOptions(role=role, format=source.format, columns=columns)
+    options = ImportOptions(role=role, format=source.format, columns=source.columns)
     path = source.path
     if role != "seeds" and source.limit is not None:
         path = _excerpt(source, options, source.limit, excerpts)
@@ -219,9 +221,8 @@ def _labelled(journal: Journal, source: Source) -> DataFacts:
     if path.is_dir():
         if source.limit is not None:
             raise InputError(f"{path}: limit is for a file, and this is a folder", "Take it out.")
-        return DataFacts(
-            path=str(path), rows=sum(1 for _ in next(iter(sorted(path.glob("labels.*")))).open("rb"))
-        )
+        rows = sum(file.read_bytes().count(b"\n") for file in path.glob("labels.train"))
+        return DataFacts(path=str(path), rows=rows)
     plain = path.suffix.lower() not in (".csv", ".tsv")
     out = journal.folder / SOURCES / f"{path.stem}-first-{source.limit or 'all'}{path.suffix}"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -288,8 +289,11 @@ def _driven(store: Store, ready: Ready, options: RunOptions, data: DataSet, driv
     opened = partial(open_desk, store, ready, streaming=False)
     finished = drive(lambda: run_of(store, ready.recipe, options, opened), data.title)
     if finished.state == "budget":
+        progress = finished.progress
         raise BudgetError(
-            f"{data.title}: {finished.message}", "Raise budget_usd and run it again: it goes on from there."
+            f"{data.title}: what is left of the experiment's budget is not enough ({progress.answered:,} of "
+            f"{progress.planned:,} answered)",
+            "Raise budget_usd and run it again: it goes on from there.",
         )
     if finished.state != "finished":
         raise EndpointError(f"{data.title}: {finished.message}", "Run it again: it goes on from there.")

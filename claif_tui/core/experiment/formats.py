@@ -61,18 +61,18 @@ def table(found: Outcome) -> list[tuple[str, tuple[str, ...], list[list[str]], t
 
 def closing(found: Outcome) -> list[str]:
     """The lines below the tables: money and notes."""
-    cap = "no budget was set" if found.budget_usd is None else f"of a budget of {dollars(found.budget_usd)}"
+    cap = "; no budget was set" if found.budget_usd is None else f" of a budget of {dollars(found.budget_usd)}"
+    why: dict[str, dict[str, None]] = {}
+    for kind in found.kinds:
+        for line in found.lines[kind]:
+            if line.no_margin and line.cells[0].seed is not None and line.seeds:
+                why.setdefault(line.no_margin, {})[line.row.system] = None
     explained = [
         "±95%: Student's t over the seeds' averages. gain: average less that of the untrained backbone. "
         "$/point: cost of the data for a point of gain.",
-        *dict.fromkeys(
-            f"{line.row.system}: no interval, {line.no_margin}."
-            for kind in found.kinds
-            for line in found.lines[kind]
-            if line.no_margin and line.cells[0].seed is not None and line.seeds
-        ),
+        *(f"No interval, as {reason}: {', '.join(names)}." for reason, names in why.items()),
     ]
-    return [f"Spent {dollars(found.spent_usd)} {cap}.", *explained, *found.notes]
+    return [f"Spent {dollars(found.spent_usd)}{cap}.", *explained, *found.notes]
 
 
 def markdown(found: Outcome) -> str:

@@ -19,7 +19,15 @@ from claif_tui.core.experiment.methods import METHODS, NEEDS_SCORES, OBJECTIVE_T
 from claif_tui.core.experiment.models import Cell, DataSet, Grid, Source, Spec, SystemRow
 from claif_tui.core.llm.profiles import Profile, resolve
 from claif_tui.core.provenance import backbone_of, provenance
-from claif_tui.core.recipes import Recipe, find_field, recipe_id, requests_id, set_field
+from claif_tui.core.recipes import (
+    Recipe,
+    find_field,
+    preset_recipe,
+    presets_of,
+    recipe_id,
+    requests_id,
+    set_field,
+)
 from claif_tui.core.runs import told
 from claif_tui.core.session import require_decoding
 from claif_tui.core.settings import Settings
@@ -178,6 +186,8 @@ class _Builder:
             values["mask_model"] = values["model"]
             self._notes[f"{row.name}: {backbone} itself says which in-batch negatives are masked."] = None
         values["seed"] = seed
+        if values.get("select", PRESETS[system].select) == "own" and "dev" not in row.train:
+            values.pop("dev", None)  # [train] names it for those that can use one
         try:
             with told():
                 config = from_mapping(values)
@@ -205,7 +215,7 @@ class _Builder:
         triplets = self._spec.triplets_from if "triplets" in method.reads else None
         labels = self._spec.labels_from if "labels" in method.reads else None
         preset = row.preset or method.preset
-        if not preset and row.recipe:
+        if not method.preset and (row.recipe or row.preset):
             self._wrong(row, f"{row.system} asks no model: [system.recipe] would do nothing")
         recipe, profile = self._recipe(row, preset, seed) if preset else (None, None)
         facts: dict[str, object] = {
@@ -235,6 +245,13 @@ class _Builder:
         settings, wish = self._settings, row.model.endpoint
         try:
             recipe = set_field(set_field(Recipe(), "preset", preset), "seed", seed)
+            mine = preset_recipe(METHODS[row.system].preset).system
+            if recipe.system != mine:
+                self._wrong(
+                    row,
+                    f"preset {preset} is one of {recipe.system}, and {row.system} is made with {mine}",
+                    f"Presets of {mine}: {', '.join(presets_of(mine))}.",
+                )
             for name, value in {**self._spec.recipe, **row.recipe}.items():
                 systems = find_field(name, recipe.api).systems
                 if not systems or recipe.system in systems:

@@ -98,6 +98,18 @@ def outcome(standing: Standing) -> Outcome:
     )
 
 
+def figure(result: Result) -> float | None:
+    """What a cell came to in one number, x100: its average over all STS or transfer tasks, or that of its only task."""
+    found = _evaluation(result)
+    if found is None:
+        return None
+    for tasks in TASKS.values():
+        average = found.average(tasks)
+        if average is not None:
+            return average
+    return found.value(next(iter(found.tasks))) if len(found.tasks) == 1 else None
+
+
 def _lines(kind: Kind, standing: Standing) -> tuple[Line, ...]:
     groups: dict[tuple[str, str], list[Cell]] = {}
     results: dict[str, Result | None] = {}
@@ -186,7 +198,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _no_margin(cell: Cell, count: int) -> str:
     if cell.seed is None:
         return "nothing about it is random"
-    return "one seed has no spread" if count == 1 else "no average yet"
+    return "one seed has no spread" if count == 1 else "there is no average yet"
 
 
 def _per_point(cost: float, gain: float | None, cell: Cell, floor: float | None) -> tuple[float | None, str]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from claif_tui.core.engine_child import require_train
 from claif_tui.core.errors import ClaifError, UsageError
 from claif_tui.core.experiment import data as making
 from claif_tui.core.experiment.journal import Journal
@@ -57,6 +58,8 @@ def plan(grid: Grid, settings: Settings, *, dry: bool) -> Plan:
 
     Raises ``ClaifError`` for sources that cannot be read, and for a model that costs without a budget.
     """
+    if not dry:
+        require_train("an experiment")
     journal = Journal(grid.spec.folder)
     results = {cell.id: journal.result(cell) for cell in grid.cells}
     missing = tuple(cell for cell in grid.cells if (found := results[cell.id]) is None or found.state != "done")

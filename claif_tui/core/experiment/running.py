@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claif_tui.core import evaluating, evaluations, runs
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, InputError
 from claif_tui.core.evaluating import TARGET, EvaluationWish
 from claif_tui.core.events import Finished, Progress
 from claif_tui.core.experiment import data as making
@@ -21,6 +21,7 @@ from claif_tui.core.experiment.data import Asking
 from claif_tui.core.experiment.grid import SEEDS
 from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.models import Cell, CellState, DataFacts, DataSet, Grid, Result
+from claif_tui.core.experiment.outcome import figure
 from claif_tui.core.models import NANO
 from claif_tui.core.settings import Settings
 from engine.config import TrainConfig
@@ -124,7 +125,8 @@ class Experiment:
     def _cell(self, cell: Cell) -> ClaifError | None:
         try:
             result = self._worked(cell)
-        except ClaifError as error:
+        except (ClaifError, OSError, UnicodeError) as problem:
+            error = problem if isinstance(problem, ClaifError) else InputError(str(problem))
             reason = f"{error.message} {error.hint}".strip()
             self._keep(cell, Result(state="failed", reason=reason))
             self._said(f"{cell.title} failed: {reason}")
@@ -222,7 +224,7 @@ class Experiment:
             state = runs.row_of(path).state
             if state in runs.LIVE:
                 return  # it outlived whoever started it
-            if state in runs.RESUMABLE and not (path / CHECKPOINTS / "last").is_dir():
+            if state in runs.RESUMABLE and not any((path / CHECKPOINTS).glob("*last*")):
                 shutil.rmtree(path)  # nothing to go on from, and perhaps the wrong place of the data
             else:
                 runs.resume_at(path)
@@ -355,10 +357,5 @@ def _failure(path: Path, progress: runs.Progress, row: runs.RunRow) -> RunFailed
 
 
 def _figures(result: Result) -> str:
-    about = result.evaluation or {}
-    parts = [
-        f"{word} average {about[name]:.2f}"
-        for word, name in (("STS", "avg_sts_paper"), ("transfer", "avg_transfer_paper"))
-        if isinstance(about.get(name), int | float)
-    ]
-    return ", ".join(parts) or "evaluated"
+    value = figure(result)
+    return "evaluated" if value is None else f"{value:.2f}"

@@ -92,6 +92,7 @@ class EvaluateScreen(ClaifScreen):
             "d",
             "difference",
             "Diff",
+            show=False,  # it needs a mark first, which is not shown either
             id="evaluate.difference",
             tooltip="The marked row less the row of the cursor, with p values",
         ),

@@ -103,6 +103,7 @@ class ExperimentModal(ClaifModal[None]):
         self._stamp: tuple[int, int] = (0, 0)
         self._problem: ClaifError | None = None
         self._asked = False
+        self._looking = self._again = False
         self._first = 0
 
     # -- structure
@@ -131,14 +132,23 @@ class ExperimentModal(ClaifModal[None]):
     # -- looking
 
     def _look(self) -> None:
-        if self.is_current:
+        if self._looking:
+            self._again = True  # a look that takes longer than a second is not cut short
+        elif self.is_current:
+            self._looking = True
             self.run_worker(
-                self._look_now(),
-                group="look",
-                exclusive=True,
-                exit_on_error=False,
-                description="look at the grid",
+                self._look_on(), group="look", exit_on_error=False, description="look at the experiment"
             )
+
+    async def _look_on(self) -> None:
+        try:
+            while True:
+                self._again = False
+                await self._look_now()
+                if not self._again:
+                    return
+        finally:
+            self._looking = False
 
     async def _look_now(self) -> None:
         background = self.shell.background

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from claif_tui.core.experiment import formats
 from claif_tui.core.experiment.models import DEMO, CellState, CellStatus, Standing
-from claif_tui.core.experiment.outcome import DataLine, Line, Outcome
+from claif_tui.core.experiment.outcome import DataLine, Line, Outcome, figure
 from claif_tui.core.leaderboard_formats import SHORT
 from claif_tui.core.reference import TASKS
 from claif_tui.core.text import cell_width
@@ -114,9 +114,8 @@ def cell(status: CellStatus) -> tuple[str, str]:
     """A state as (sign and word, style): ``✓ 78.12``, ``▶ train 45%``."""
     sign, word, style = SIGNS[status.state]
     if status.state == "done" and status.result is not None:
-        about = status.result.evaluation or {}
-        average = about.get("avg_sts_paper") or about.get("avg_transfer_paper")
-        word = f"{average:.2f}" if isinstance(average, int | float) else word
+        value = figure(status.result)
+        word = word if value is None else f"{value:.2f}"
     elif status.total:
         word = f"{word} {status.done / status.total:.0%}"
     return f"{sign} {word}", style
