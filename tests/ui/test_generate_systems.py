@@ -38,7 +38,7 @@ def test_multicsr_s_filter_counts_while_scores_land() -> None:
     rules = generate_text.rules_of(flight.deck, flight.classes)
     assert rules == {"both high": 1, "alpha": 1, "beta": 2, "gamma": 0} and flight.swapped == 1
     box = generate_text.funnel_box(rules, flight.generated, flight.swapped).plain
-    assert "landed              6" in box and "⇄ swapped            1" in box
+    assert "landed              6" in box and "⇄ swapped           1" in box
     assert {group: sum(bins) for group, bins in flight.histogram.items()} == {"positive": 6, "hard neg.": 6}
     rows = LandedList()
     rows.deck = flight.deck
