@@ -48,19 +48,39 @@ class ScriptedRun:
 
 def item(n: int, text_a: str, text_b: str, rate: float, score: float | None) -> Iterator[Event]:
     """All events of one planned pair: streamed in pieces, landed, scored."""
-    yield CallStarted(key=f"g{n}", stage="generate", seed_id=n, rate=rate, text=f"{text_a} <mask>")
+    yield CallStarted(
+        key=f"g{n}", stage="generate", seed_id=n, title=f"{rate}", rate=rate, text=f"{text_a} <mask>"
+    )
     for word in text_b.split(" "):
         yield TokenArrived(key=f"g{n}", text=f"{word} ")
     yield PairGenerated(
-        key=f"g{n}", pair_id=n, seed_id=n, rate=rate, text_a=text_a, text_b=text_b, answer_class="ok"
+        key=f"g{n}",
+        pair_id=n,
+        seed_id=n,
+        title=f"{rate}",
+        rate=rate,
+        text_a=text_a,
+        text_b=text_b,
+        answer_class="ok",
     )
     if score is None:
         yield CallFailed(
-            key=f"s{n}", stage="score", seed_id=n, rate=rate, reason="unparsed", detail=text_b, final=True
+            key=f"s{n}",
+            stage="score",
+            seed_id=n,
+            title=f"{rate}",
+            rate=rate,
+            reason="unparsed",
+            detail=text_b,
+            final=True,
         )
         return
-    yield CallStarted(key=f"s{n}", stage="score", seed_id=n, rate=rate, text=f"{text_a} ⟷ {text_b}")
-    yield PairScored(key=f"s{n}", pair_id=n, seed_id=n, rate=rate, text_a=text_a, text_b=text_b, score=score)
+    yield CallStarted(
+        key=f"s{n}", stage="score", seed_id=n, title=f"{rate}", rate=rate, text=f"{text_a} ⟷ {text_b}"
+    )
+    yield PairScored(
+        key=f"s{n}", pair_id=n, seed_id=n, title=f"{rate}", rate=rate, text_a=text_a, text_b=text_b, score=score
+    )
 
 
 def flight(count: int) -> list[Event]:
@@ -70,7 +90,9 @@ def flight(count: int) -> list[Event]:
         rate = n % 9 / 10
         score = max(0.0, min(1.0, 0.95 - rate + (n % 5) / 20))
         events += item(n, f"seed sentence number {n} .", f"generated sentence number {n} .", rate, score)
-    events.append(CallStarted(key="last", stage="generate", seed_id=0, rate=0.3, text="three <mask> chess ."))
+    events.append(
+        CallStarted(key="last", stage="generate", seed_id=0, title="0.3", rate=0.3, text="three <mask> chess .")
+    )
     events.append(TokenArrived(key="last", text="three men are pl"))
     return events
 

@@ -16,6 +16,7 @@ from claif_tui.core.recipes import Recipe
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
 from claif_tui.ui.screens.generate import GenerateScreen
+from claif_tui.ui.screens.generate_deck import Deck
 from claif_tui.ui.screens.generate_job import GenerateJob
 from claif_tui.ui.screens.generate_state import LANDED, Flight
 from claif_tui.ui.screens.review import ReviewScreen
@@ -67,9 +68,9 @@ async def done(pilot: AppPilot) -> None:
     await idle(pilot)
 
 
-def scripted(screen: GenerateScreen, run: ScriptedRun) -> GenerateJob:
+def scripted(screen: GenerateScreen, run: ScriptedRun, system: Deck | None = None) -> GenerateJob:
     """Let the app fly a scripted run."""
-    job = GenerateJob(run, screen.store)
+    job = GenerateJob(run, screen.store, deck=system)
     screen.shell.jobs.start(job)
     screen.adopt(job)
     return job

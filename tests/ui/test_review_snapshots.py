@@ -9,12 +9,15 @@ from typing import Protocol
 import pytest
 from textual.pilot import Pilot
 
+from claif_tui.core.recipes import preset_recipe
 from claif_tui.core.store.store import Store
 from claif_tui.ui.app import ClaifApp
+from claif_tui.ui.screens.generate_deck import deck_of
 from tests.ui.conftest import SEEDS, fill, idle, opened, screen_text, still, until
 from tests.ui.made_pairs import make_project, make_triplets
 from tests.ui.scripted import ScriptedRun, flight, progress
 from tests.ui.test_generate import deck, scripted
+from tests.ui.test_generate_systems import triplets
 from tests.ui.test_review import review
 
 WIDE, SMALL = (120, 40), (80, 24)
@@ -135,3 +138,19 @@ def test_generate(tmp_path: Path, snap_compare: Compare, size: tuple[int, int], 
         still(pilot.app)
 
     assert snap_compare(ClaifApp(folder), terminal_size=size, run_before=before)
+
+
+def test_generate_triplets(tmp_path: Path, snap_compare: Compare) -> None:
+    folder = tmp_path / "stsb"
+    with Store.create(folder) as store:
+        fill(store, SEEDS)
+
+    async def before(pilot: Pilot[None]) -> None:
+        screen = await deck(pilot)
+        run = ScriptedRun(triplets(), progress())
+        job = scripted(screen, run, deck_of(preset_recipe("multicsr")))
+        await until(pilot, lambda: run.played and screen.seen_version == job.flight.version, "the figures")
+        await until(pilot, lambda: "swapped" in screen_text(pilot.app), "the filter")
+        still(pilot.app)
+
+    assert snap_compare(ClaifApp(folder), terminal_size=WIDE, run_before=before)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from claif_tui.core import settings
+from claif_tui.core import recipe_file, settings
+from claif_tui.core.recipes import preset_recipe
 from claif_tui.core.store.store import Store
 from claif_tui.ui import overview
 from claif_tui.ui.app import ClaifApp
@@ -61,6 +62,16 @@ def steps(
 )
 def test_screens(snap_compare: SnapCompare, project: Path, key: str, name: str, size: tuple[int, int]) -> None:
     assert snap_compare(ClaifApp(project), terminal_size=size, run_before=steps(key))
+
+
+@pytest.mark.parametrize(
+    "preset, size", [("syncse-partial", LARGE), ("clhaif", SMALL)], ids=["syncse-120x40", "clhaif-80x24"]
+)
+def test_recipe_of_a_system(
+    snap_compare: SnapCompare, project: Path, preset: str, size: tuple[int, int]
+) -> None:
+    recipe_file.save(project / "recipe.toml", preset_recipe(preset))
+    assert snap_compare(ClaifApp(project), terminal_size=size, run_before=steps("3"))
 
 
 def test_welcome(snap_compare: SnapCompare) -> None:

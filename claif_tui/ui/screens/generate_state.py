@@ -22,6 +22,7 @@ from claif_tui.core.events import (
     Progress,
     TokenArrived,
 )
+from claif_tui.core.masking import rate_text
 from claif_tui.core.post_rules import curated
 from claif_tui.ui.screens.generate_deck import BINS, SIDES, Deck, Groups, group_of
 from claif_tui.ui.widgets.stream_view import Streaming
@@ -186,7 +187,7 @@ class Flight:
 def _landed(
     event: PairGenerated | PairScored, score: float | None, answer_class: str, negative: float | None = None
 ) -> Landed:
-    item = event.title if event.rate is not None or event.hard_negative is None else ""
+    item = rate_text(event.rate) if event.rate is not None else "" if event.hard_negative else event.title
     other = event.hard_negative
     return Landed(
         event.pair_id,

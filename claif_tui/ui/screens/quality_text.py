@@ -29,7 +29,10 @@ _ABOUT = (
     "apart: mean distance from the AI's score. AI: by how much it is higher or lower on average. kept: accepted among "
     "decided pairs; changed: text or score changed by a person. [ ], ±: 95 % intervals that take pairs as independent."
 )
-_UNSCORED = "SynCSE's triplets have no scores, and those of Dino and of zero pairs are labels that no AI gave: none of them is here."
+_UNSCORED = (
+    "SynCSE's triplets have no scores, and those of Dino and of zero pairs are labels that no AI gave: "
+    "none of them is here."
+)
 _MARKS = (("score", "│"), ("encoder", "e"), ("gold", "g"), ("rescored", "r"))
 
 
