@@ -22,7 +22,9 @@ MISSING_NEGATIVE = "kind != human and class = ok and triplet = yes and negative 
 
 @click.command("score")
 @click.option("--rescore", is_flag=True, help="Ask anew, also for pairs that have a score.")
-@click.option("--filter", "expression", default="", metavar="EXPR", help="Only these pairs, e.g. 'source ~ nli.csv'.")
+@click.option(
+    "--filter", "expression", default="", metavar="EXPR", help="Only these pairs, e.g. 'source ~ nli.csv'."
+)
 @endpoint_options
 @click.option(
     "--without", multiple=True, metavar="PARAM", help="Don't send this parameter to the model; remembered."
