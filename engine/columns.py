@@ -14,6 +14,9 @@ NEGATIVES = IN_BATCH
 """Objectives that can use hard negatives."""
 
 
+_UNLIKE = 0.5
+
+
 def training_rows(config: TrainConfig) -> Examples:
     """The rows of ``data`` as the objective reads them: with their NLI labels where it learns from these."""
     return read(config.data, allow_test=config.allow_test, labelled=config.objective in LABELLED)
@@ -53,7 +56,22 @@ def columns(config: TrainConfig, examples: Examples) -> tuple[str, ...]:
             "negative in every row",
             "Set it to 0, or name data of triplets.",
         )
+    if config.objective in NEGATIVES and not config.twins and not negatives:
+        _refuse_scored_pairs(config, examples)
     return (*wanted, *(["hard_negative"] if negatives else []))
+
+
+def _refuse_scored_pairs(config: TrainConfig, examples: Examples) -> None:
+    """Raise ``DataError`` where pairs that their score says are unlike would be pulled together."""
+    if config.objective in SCORED or "score" not in examples.columns:
+        return
+    unlike = int((examples.numbers("score") < _UNLIKE).sum())
+    if unlike:
+        raise DataError(
+            f"{examples.report.path}: {unlike:,} of its {len(examples):,} pairs score below {_UNLIKE:g}, and objective "
+            f"{config.objective} takes every second sentence for one of the same meaning",
+            "Choose a system that learns from scores (claif, dino), or data of triplets.",
+        )
 
 
 def unused(config: TrainConfig, examples: Examples) -> list[str]:

@@ -361,6 +361,16 @@ def test_hard_negative_weight_needs_hard_negatives(tmp_path: Path) -> None:
         objectives.columns(preset("simcse-sup", data=str(data), hard_negative_weight=1.0), read(data))
 
 
+@pytest.mark.parametrize("system", ["syncse", "multicsr", "promptbert-sup"])
+def test_pairs_that_score_low_are_no_positives(tmp_path: Path, system: str) -> None:
+    data = pairs(tmp_path / "p.jsonl", 7)
+    with pytest.raises(
+        DataError, match=r"p\.jsonl: 3 of its 7 pairs score below 0\.5, and objective"
+    ) as caught:
+        objectives.columns(preset(system, data=str(data)), read(data))
+    assert "triplets" in caught.value.hint
+
+
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     examples = read(triplets(tmp_path / "t.csv", 4, scored=True))
     assert objectives.unused(preset("claif"), examples) == ["hard_negative"]
