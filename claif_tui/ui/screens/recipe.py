@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ from claif_tui.ui.widgets.fields import Field
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
+REST_SECONDS = 0.1
+"""How long typing has to rest before the estimate is made anew."""
 RIPPLES = frozenset({"system", "preset", "model.api", "score.prompt", "model.profile", *VARIANTS})
 """Fields whose change changes what other fields show, or which there are."""
 
@@ -264,6 +267,8 @@ class RecipeScreen(ClaifScreen):
         )
 
     async def _estimate_now(self) -> None:
+        # A newer edit cancels this one here, before a large project is counted for nothing.
+        await asyncio.sleep(REST_SECONDS)
         self._outlook = await self.shell.db(partial(outlook, recipe=self.draft.recipe))
         self._field("model.profile").note(self._note("model.profile"))
         self._show_about()
@@ -273,6 +278,8 @@ class RecipeScreen(ClaifScreen):
 
     @on(Field.Edited)
     async def _edited(self, event: Field.Edited) -> None:
+        if event.key not in self.draft.problems and event.text == self.draft.text_of(event.key):
+            return  # a new field tells of what it was filled with
         problem = self.draft.edit(event.key, event.text)
         event.field.problem(problem)
         event.field.note(self._note(event.key))
