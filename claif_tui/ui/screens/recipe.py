@@ -171,8 +171,7 @@ class RecipeScreen(ClaifScreen):
             )
             return
         await self._read_file()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
         self.shell.say("recipe.toml was changed elsewhere; this is its new content.")
 
     # -- showing -----------------------------------------------------------------------------------------
@@ -286,8 +285,13 @@ class RecipeScreen(ClaifScreen):
         if not problem and event.key in RIPPLES:
             await self._lay_out()
         if event.key == "system" and self.store is not None:
-            await self._fetch_subject()
-            return
+            self.run_worker(
+                self._fetch_subject(),
+                group="subject",
+                exclusive=True,
+                exit_on_error=False,
+                description="fetch what the system reads",
+            )
         self._show_title()
         if not problem:
             self._show_preview()
@@ -388,11 +392,11 @@ class RecipeScreen(ClaifScreen):
         question = ConfirmModal(
             "Revert?", "What you edited here is not saved.", yes="Load the file", no="Keep editing"
         )
-        if self.draft.dirty and not await self.app.push_screen_wait(question):
+        edited = self.draft.dirty or self.draft.waiting
+        if edited and not await self.app.push_screen_wait(question):
             return
         await self._read_file()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
 
     def action_diff(self) -> None:
         """Show what departs from the preset."""
@@ -425,8 +429,7 @@ class RecipeScreen(ClaifScreen):
     async def _use(self, recipe: Recipe) -> None:
         self.draft.use(recipe)
         await self._lay_out()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
         self.shell.say(f"Version {self.draft.version} is in the form; ctrl+s makes it the project's recipe.")
 
     def action_try_seeds(self) -> None:
@@ -461,8 +464,7 @@ class RecipeScreen(ClaifScreen):
         if cell is not None:
             self.draft.use(adopted(self.draft.recipe, cell))
             await self._lay_out()
-            self._show_preview()
-            self._start_estimate()
+            await self._fetch_subject()
             await self._save()
 
     def copy_target(self) -> tuple[str, str] | None:
