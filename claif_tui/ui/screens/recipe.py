@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ from claif_tui.ui.widgets.fields import Field
 if TYPE_CHECKING:
     from claif_tui.core.store.store import Store
 
+REST_SECONDS = 0.1
+"""How long typing has to rest before the estimate is made anew."""
 RIPPLES = frozenset({"system", "preset", "model.api", "score.prompt", "model.profile", *VARIANTS})
 """Fields whose change changes what other fields show, or which there are."""
 
@@ -168,8 +171,7 @@ class RecipeScreen(ClaifScreen):
             )
             return
         await self._read_file()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
         self.shell.say("recipe.toml was changed elsewhere; this is its new content.")
 
     # -- showing -----------------------------------------------------------------------------------------
@@ -264,6 +266,8 @@ class RecipeScreen(ClaifScreen):
         )
 
     async def _estimate_now(self) -> None:
+        # A newer edit cancels this one here, before a large project is counted for nothing.
+        await asyncio.sleep(REST_SECONDS)
         self._outlook = await self.shell.db(partial(outlook, recipe=self.draft.recipe))
         self._field("model.profile").note(self._note("model.profile"))
         self._show_about()
@@ -273,14 +277,21 @@ class RecipeScreen(ClaifScreen):
 
     @on(Field.Edited)
     async def _edited(self, event: Field.Edited) -> None:
+        if event.key not in self.draft.problems and event.text == self.draft.text_of(event.key):
+            return  # a new field tells of what it was filled with
         problem = self.draft.edit(event.key, event.text)
         event.field.problem(problem)
         event.field.note(self._note(event.key))
         if not problem and event.key in RIPPLES:
             await self._lay_out()
         if event.key == "system" and self.store is not None:
-            await self._fetch_subject()
-            return
+            self.run_worker(
+                self._fetch_subject(),
+                group="subject",
+                exclusive=True,
+                exit_on_error=False,
+                description="fetch what the system reads",
+            )
         self._show_title()
         if not problem:
             self._show_preview()
@@ -381,11 +392,11 @@ class RecipeScreen(ClaifScreen):
         question = ConfirmModal(
             "Revert?", "What you edited here is not saved.", yes="Load the file", no="Keep editing"
         )
-        if self.draft.dirty and not await self.app.push_screen_wait(question):
+        edited = self.draft.dirty or self.draft.waiting
+        if edited and not await self.app.push_screen_wait(question):
             return
         await self._read_file()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
 
     def action_diff(self) -> None:
         """Show what departs from the preset."""
@@ -418,8 +429,7 @@ class RecipeScreen(ClaifScreen):
     async def _use(self, recipe: Recipe) -> None:
         self.draft.use(recipe)
         await self._lay_out()
-        self._show_preview()
-        self._start_estimate()
+        await self._fetch_subject()
         self.shell.say(f"Version {self.draft.version} is in the form; ctrl+s makes it the project's recipe.")
 
     def action_try_seeds(self) -> None:
@@ -454,8 +464,7 @@ class RecipeScreen(ClaifScreen):
         if cell is not None:
             self.draft.use(adopted(self.draft.recipe, cell))
             await self._lay_out()
-            self._show_preview()
-            self._start_estimate()
+            await self._fetch_subject()
             await self._save()
 
     def copy_target(self) -> tuple[str, str] | None:

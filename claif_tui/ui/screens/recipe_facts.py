@@ -22,7 +22,7 @@ class Outlook:
     trouble: str = ""
     """What is wrong with the endpoint that is asked."""
     refusal: str = ""
-    """Why the endpoint cannot decode as the recipe says, and what runs there."""
+    """Why the recipe cannot be asked as it stands: decoding that the endpoint has not, with what runs there; material."""
     lack: str = ""
     """What the project does not hold for this system, and what to import."""
 
@@ -77,7 +77,7 @@ def outlook(store: Store, *, recipe: Recipe) -> Outlook:
     try:
         return replace(found, plan=estimate_plan(store, recipe, price))
     except ClaifError as error:
-        return replace(found, lack=_words(error))
+        return replace(found, refusal=_words(error))
 
 
 def _words(error: ClaifError) -> str:
