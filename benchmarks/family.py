@@ -152,13 +152,9 @@ def write(folder: Path, data: Path, seeds: int, count: int, steps: int) -> Path:
     text = FILE.format(data=data, seeds=seeds, triplets=count)
     for name in PLAIN:
         text += f'\n[[system]]\nname = "{name}"\n'
-        if name == "multicsr":
-            text += '[system.train]\nmask_model = "minilm:3"\n'
     text += f'\n[[system]]\nname = "syncse-scratch"\n[system.recipe]\nscratch.sentences = {seeds}\n'
     for name in LOCAL:
         text += f'\n[[system]]\nname = "{name}"\n[system.model]\nname = "local:{local}"\napi = "completions"\n'
-        if name == "multicsr-local":
-            text += '[system.train]\nmask_model = "minilm:3"\n'
     path = folder / "family.toml"
     path.write_text(text, encoding="utf-8")
     return path

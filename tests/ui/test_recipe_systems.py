@@ -118,12 +118,12 @@ def test_a_system_that_is_left_keeps_its_edits_until_it_is_chosen_again() -> Non
     draft = RecipeDraft()
     draft.load(Recipe(merge=0.25), 5.0)
     assert not draft.edit("masks.rates", "0.4") and not draft.edit("system", "dino")
-    assert draft.recipe == preset_recipe("dino-api") and [*draft.waiting] == ["claif"]
+    assert draft.recipe == preset_recipe("dino-api") and list(draft.waiting) == ["claif"]
     assert not draft.edit("dino.samples", "3") and not draft.edit("seed", "7")
-    assert not draft.edit("system", "syncse") and [*draft.waiting] == ["claif", "dino"]
+    assert not draft.edit("system", "syncse") and list(draft.waiting) == ["claif", "dino"]
     assert draft.recipe == replace(preset_recipe("syncse-partial"), seed=7), "the seed is every system's"
     assert not draft.edit("system", "dino") and draft.recipe.dino_samples == 3
-    assert not draft.edit("system", "claif") and [*draft.waiting] == ["dino"]
+    assert not draft.edit("system", "claif") and list(draft.waiting) == ["dino"]
     assert draft.recipe == Recipe(merge=0.25, rates=(0.4,), seed=7)
     draft.load(Recipe(), None)
     assert not draft.waiting, "what is on disk starts anew"

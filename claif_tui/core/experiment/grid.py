@@ -183,8 +183,10 @@ class _Builder:
             and "mask_model" not in values
             and backbone_of(backbone) != "bert-base"
         ):
-            values["mask_model"] = values["model"]
-            self._notes[f"{row.name}: {backbone} itself says which in-batch negatives are masked."] = None
+            # The first layers of MiniLM alone find all sentences alike, and would mask everything.
+            mask = "minilm" if str(values["model"]).startswith("minilm") else values["model"]
+            values["mask_model"] = mask
+            self._notes[f"{row.name}: {mask} says which in-batch negatives are masked."] = None
         values["seed"] = seed
         if values.get("select", PRESETS[system].select) == "own" and "dev" not in row.train:
             values.pop("dev", None)  # [train] names it for those that can use one
