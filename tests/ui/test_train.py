@@ -288,7 +288,7 @@ async def test_the_form_explains_checks_plans_and_launches(
         await until(pilot, lambda: asked[-1].epochs == 2, "another plan")
         await until(pilot, lambda: "50 steps = 2 × 25" in screen_text(app), "it shown")
         field_of(app, "objective").focus_editor()
-        await pilot.press("right", "right")
+        await pilot.press("right", "right", "right")
         await until(pilot, lambda: field_of(app, "temperature").display, "what InfoNCE needs")
         await pilot.press("left", "left")
         await idle(pilot)
