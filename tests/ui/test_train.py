@@ -290,7 +290,7 @@ async def test_the_form_explains_checks_plans_and_launches(
         field_of(app, "objective").focus_editor()
         await pilot.press("right", "right", "right")
         await until(pilot, lambda: field_of(app, "temperature").display, "what InfoNCE needs")
-        await pilot.press("left", "left")
+        await pilot.press("left", "left", "left")
         await idle(pilot)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "claif-1" in screen_text(app), "the run")
