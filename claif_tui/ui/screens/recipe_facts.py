@@ -22,7 +22,7 @@ class Outlook:
     trouble: str = ""
     """What is wrong with the endpoint that is asked."""
     refusal: str = ""
-    """Why the recipe cannot be asked as it stands: decoding that the endpoint has not, with what runs; material."""
+    """Why the recipe cannot be asked as it stands: decoding the endpoint has not, with what runs there; material."""
     lack: str = ""
     """What the project does not hold for this system, and what to import."""
 
