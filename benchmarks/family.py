@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,6 @@ limit = {triplets}
 
 [nli_labels]
 file = "snli"
-limit = {labels}
 
 [model]
 profile = "offline"
@@ -153,9 +151,10 @@ def write(folder: Path, data: Path, seeds: int, count: int, steps: int) -> Path:
     (folder / "snli").mkdir()
     for name in ("s1", "s2", "labels"):
         # Of SNLI there are only dev and test here; dev trains, and no figure below is measured on it.
-        shutil.copyfile(data / "SNLI" / f"{name}.dev", folder / "snli" / f"{name}.train")
+        lines = (data / "SNLI" / f"{name}.dev").read_text("utf-8").split("\n")[: 5 * count]
+        (folder / "snli" / f"{name}.train").write_text("\n".join(lines) + "\n", "utf-8")
     local = decoder(folder / "decoder", data, steps)
-    text = FILE.format(data=data, seeds=seeds, triplets=count, labels=5 * count)
+    text = FILE.format(data=data, seeds=seeds, triplets=count)
     for name in PLAIN:
         text += f'\n[[system]]\nname = "{name}"\n'
     text += f'\n[[system]]\nname = "syncse-scratch"\n[system.recipe]\nscratch.sentences = {seeds}\n'
