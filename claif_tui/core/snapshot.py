@@ -92,7 +92,7 @@ class Snapshot:
         text = recipe.get("toml") if isinstance(recipe, dict) else None
         try:
             return str(tomllib.loads(text).get("system", "")) if isinstance(text, str) else ""
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return ""
 
     @property
