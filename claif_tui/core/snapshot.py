@@ -147,7 +147,7 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
             recipe=None if wish.preset == RAW else recipe_of(recipe, asked),
             preset=wish.preset,
             made_with=processed.recipes,
-            stand_in=stands_in(store, asked, processed),
+            stand_in=stands_in(store, processed),
         )
         facts["filter"] = expression
         facts["review"] = _review(store, expression, wish.statuses)
