@@ -11,6 +11,7 @@ from claif_tui.core.experiment import formats
 from claif_tui.core.experiment.journal import Journal
 from claif_tui.core.experiment.outcome import outcome
 from claif_tui.core.experiment.standing import standing
+from claif_tui.core.text import display_text
 
 if TYPE_CHECKING:
     from claif_tui.core.events import Finished, Progress
@@ -199,7 +200,11 @@ def _aligned(found: Outcome) -> str:
     parts = [
         f"{title}\n{output.aligned(rows, head, right)}" for title, head, rows, right in formats.table(found)
     ]
-    return "\n".join(parts) + "\n" + "".join(f"{line}\n" for line in formats.closing(found))
+    return (
+        "\n".join(parts)
+        + "\n"
+        + "".join(f"{display_text(line, one_line=True)}\n" for line in formats.closing(found))
+    )
 
 
 def _range(usd: tuple[float, float]) -> str:

@@ -71,7 +71,7 @@ def export(
             recipe=None if wish.preset == RAW else recipe_of(recipe, wish),
             preset=wish.preset,
             made_with=processed.recipes,
-            stand_in=stands_in(store, wish, processed),
+            stand_in=stands_in(store, processed),
         )
         result = write_export(processed.rows(), out, form, manifest, processed.dropped())
     return result, processed.funnel
@@ -92,7 +92,7 @@ def process(store: Store, recipe: Recipe, wish: ExportWish) -> tuple[Processed, 
     return postprocess(source, options), options
 
 
-def stands_in(store: Store, wish: ExportWish, processed: Processed) -> bool:
+def stands_in(store: Store, processed: Processed) -> bool:
     """Whether a kept pair has a text or a score by the offline model, which stands in for a language model.
 
     Within ``store.read()``. Answers tell, not recipes: an imported pair may have been scored, and one recipe's pair by
@@ -101,11 +101,9 @@ def stands_in(store: Store, wish: ExportWish, processed: Processed) -> bool:
     if not store.runs.asked(STAND_IN):
         return False
     answers = store.calls.of_profile(STAND_IN)
-    dropped = {one.pair.id for one in processed.dropped()}
     return any(
-        pair.id not in dropped
-        and not answers.isdisjoint((pair.generate_key, pair.negative_key, pair.score_key))
-        for pair in store.pairs.export_rows(PairQuery(filter=wish.filter))
+        not answers.isdisjoint((pair.generate_key, pair.negative_key, pair.score_key))
+        for pair in processed.kept()
     )
 
 

@@ -164,9 +164,8 @@ class Generation(Run[Planned | Imported]):
             ),
         )
         if done and item.label is not None:
-            # The label is the score; another recipe's check of it may have classed the same pair.
+            # The label is the score. How another recipe's check classed the same pair is for that one to know.
             pairs.put_label(connection, pair_id, item.label)
-            pairs.put_class(connection, pair_id, worst)
         state: ItemState = "unscorable" if worst != "ok" else "scored" if done else "generated"
         self._store.items.put(connection, self._scope, planned.place, state, pair_id=pair_id)
         return pair_id, fresh

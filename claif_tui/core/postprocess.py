@@ -162,6 +162,12 @@ class Processed:
                 score=0.0,
             )
 
+    def kept(self) -> Iterator[Pair]:
+        """Yield the stored pair of each row that is no zero pair, in plan order; of both halves of a triplet too."""
+        for place, standing in self._standings():
+            if not self._decided.codes[place]:
+                yield standing.stored
+
     def dropped(self) -> Iterator[Dropped]:
         """Yield each pair that is left out, with the rule that took it, in plan order."""
         for place, standing in self._standings():

@@ -57,7 +57,7 @@ def parse(text: str, where: str = "recipe.toml") -> Recipe:
     """Read a recipe from TOML; missing fields come from its preset. ``where`` names the text in errors."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers without end, brackets without end
         raise RecipeError(
             f"{where} is not valid TOML: {error}", "Texts need quotes, lists need [ ]."
         ) from error

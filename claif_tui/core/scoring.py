@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from array import array
 from collections.abc import AsyncIterator, Sequence
 
 from claif_tui.core.desk import Desk
@@ -18,6 +19,7 @@ from claif_tui.core.recipes import Recipe
 from claif_tui.core.run import Run, about, side, unscored
 from claif_tui.core.store.codes import RESCORE
 from claif_tui.core.store.store import Store
+from claif_tui.core.systems.registry import system_of
 
 PAGE = 200
 
@@ -78,11 +80,23 @@ class Scoring(Run[Pair]):
 
 
 def require_scores(recipe: Recipe) -> None:
-    """Raise ``UsageError`` where the recipe's system asks for no scores at all."""
-    if scores_asked(recipe, triplet=True):
+    """Raise ``UsageError`` where no score is the label of the recipe's pairs.
+
+    Dino's check looks at a label while the pair is made, and must not take its place later.
+    """
+    if recipe.system != "dino" and scores_asked(recipe, triplet=True):
         return
     label = "its labels are fixed by the prompts" if recipe.system == "dino" else "its triplets have no scores"
     raise UsageError(
         f"{recipe.preset} asks for no scores: {label}",
         "Choose a recipe that scores, e.g. claif-tui recipe set preset=claif (triplets: preset=multicsr).",
     )
+
+
+def taken(store: Store, recipe: Recipe, ids: Sequence[int]) -> tuple[Sequence[int], int]:
+    """Return those of ``ids`` that belong to the recipe's system, and how many do not."""
+    system, found = system_of(recipe), array("q")
+    for start in range(0, len(ids), PAGE):
+        pairs = store.pairs.many(ids[start : start + PAGE])
+        found.extend(pair.id for pair in pairs if system.takes(pair))
+    return found, len(ids) - len(found)

@@ -92,7 +92,7 @@ class Snapshot:
         text = recipe.get("toml") if isinstance(recipe, dict) else None
         try:
             return str(tomllib.loads(text).get("system", "")) if isinstance(text, str) else ""
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return ""
 
     @property
@@ -147,7 +147,7 @@ def create(store: Store, recipe: Recipe, wish: SnapshotWish) -> Created:
             recipe=None if wish.preset == RAW else recipe_of(recipe, asked),
             preset=wish.preset,
             made_with=processed.recipes,
-            stand_in=stands_in(store, asked, processed),
+            stand_in=stands_in(store, processed),
         )
         facts["filter"] = expression
         facts["review"] = _review(store, expression, wish.statuses)

@@ -61,6 +61,29 @@ def test_imported_triplets_are_scored_by_generate_and_by_score(
     assert cli("review", "list", "-P", with_triplets, "--filter", score_command.MISSING_NEGATIVE).code == 0
 
 
+def test_score_leaves_alone_what_the_recipes_system_does_not_take(
+    with_triplets: Path, tmp_path: Path, llm_server: Factory, cli: Cli
+) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("sentence1,sentence2\na dog barks .,a dog makes noise .\nit rains .,it is dry .\n")
+    done = cli("import", "-P", with_triplets, "--as", "pairs", path)
+    assert done.code == 0, done.err
+    server = llm_server()
+    words = ["score", "-P", with_triplets, "--base-url", server.base_url, "--model", "m", "--yes"]
+    assert cli("recipe", "set", "-P", with_triplets, "preset=multicsr").code == 0
+    done = cli(*words, "--json")
+    assert (done.doc["chosen"], done.doc["scored"], done.doc["left"]) == (3, 3, 2)
+    again = cli(*words)
+    assert "2 pairs are left as they are" in again.err
+    assert len(server.log()) == 6, "two sides of three triplets, and no pair"
+    named = cli(*words, "--json", "--filter", "triplet = no").doc
+    assert (named["chosen"], named["scored"], named["left"]) == (2, 2, 0)
+    # Dino's check is no score: it would take the place of the labels.
+    assert cli("recipe", "set", "-P", with_triplets, "preset=dino-api+check").code == 0
+    refused = cli(*words, "--rescore")
+    assert (refused.code, "labels are fixed" in refused.err) == (2, True)
+
+
 def test_what_cannot_run_is_refused_before_anything_is_sent(
     seeded: Path, tmp_path: Path, llm_server: Factory, cli: Cli
 ) -> None:

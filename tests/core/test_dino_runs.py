@@ -95,3 +95,8 @@ async def test_the_check_scores_each_pair_and_takes_out_what_does_not_fit_its_la
     assert all(pair.score_raw is not None and pair.reason for pair in off)
     funnel = postprocess(lambda: after, options_of(check)).funnel
     assert funnel.drops["off_label"] == len(off)
+    # Another plain recipe makes the same pairs: what the check found of them stays known.
+    longer = replace(plain, dino_samples=3)
+    await run(Generation(store, longer, RunOptions(), desk(store, server)))
+    funnel = postprocess(lambda: pairs(store), options_of(check)).funnel
+    assert funnel.drops["off_label"] == len(off)

@@ -15,8 +15,9 @@ from claif_tui.core.experiment import data as making
 from claif_tui.core.experiment.file import load
 from claif_tui.core.experiment.grid import build
 from claif_tui.core.experiment.journal import Journal
-from claif_tui.core.experiment.models import DataSet
+from claif_tui.core.experiment.models import DataSet, Source
 from claif_tui.core.experiment.planning import plan
+from claif_tui.core.importing.types import ImportOptions
 from claif_tui.core.models import NANO
 from claif_tui.core.snapshot import find
 from tests.core import experiment_support as support
@@ -152,3 +153,12 @@ def test_two_processes_do_not_run_one_experiment(tmp_path: Path) -> None:
         raise AssertionError("both hold it")
     with second.held():
         assert (tmp_path / "grid" / "lock").exists()
+
+
+def test_the_first_rows_of_a_file_keep_its_bytes_in_any_encoding(tmp_path: Path) -> None:
+    text = "sent0,sent1,hard_neg\n" + "".join(f'"{n} ä,\n",b {n},c {n}\n' for n in range(9))
+    path = tmp_path / "nli.csv"
+    path.write_text(text, "utf-16")
+    source = Source(path=path, limit=3)
+    out = making._excerpt(source, ImportOptions(role="triplets"), 3, tmp_path / "some")
+    assert out.read_text("utf-16") == "".join(text.splitlines(keepends=True)[:7])

@@ -80,6 +80,8 @@ BAD = [
     (CLAIF + '[system.recipe]\npreset = "clhaif"\n', 1, "preset clhaif is one of clhaif", "official-code"),
     ('[[system]]\nname = "dino-local"\n', 1, "system dino-local: ", ""),
     (CLAIF + "[system.model]\nrpm = 0\n", 4, "rpm is 0", ""),
+    (CLAIF + '[system.evaluate]\nwhitening_dim = "all"\n', 4, "whitening_dim is 'all', expected a whole", ""),
+    (CLAIF + "[system.evaluate]\nown_pooler = 1\n", 4, "own_pooler is 1, expected true or false", ""),
 ]
 
 
@@ -92,6 +94,34 @@ def test_what_is_wrong_is_told_with_its_line(
     assert f"grid.toml, line {support.HEAD.count(chr(10)) + line}: " in caught.value.message
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_a_vary_table_is_counted_before_it_is_crossed(tmp_path: Path) -> None:
+    axes = "".join(f"{name} = {[*range(9000)]}\n" for name in ("post.cap", "seed", "post.zero_pairs"))
+    with pytest.raises(ClaifError, match="vary makes 729,000,000,000 variants"):
+        grid_of(tmp_path, f"{CLAIF}[system.vary]\n{axes}")
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "1" * 6000], ids=["brackets", "digits"])
+def test_toml_that_no_parser_takes_is_no_crash(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f"seeds = {value}\n")
+    with pytest.raises(ClaifError, match="not valid TOML"):
+        load(path)
+
+
+def test_reranking_is_for_cross_encoders_too(tmp_path: Path) -> None:
+    path = support.write(tmp_path, '[[system]]\nname = "claif-cross"\n')
+    path.write_text(path.read_text().replace("STSBenchmark", "STSBenchmark,MR,rerank", 1))
+    [cell] = build(load(path), settings.load()).cells
+    assert cell.evaluate["tasks"] == "STSBenchmark,rerank"
+
+
+def test_an_experiment_needs_a_task_of_its_tables(tmp_path: Path) -> None:
+    path = support.write(tmp_path, CLAIF)
+    path.write_text(path.read_text().replace("STSBenchmark", "rerank", 1))
+    with pytest.raises(ClaifError, match="line 2: tasks names none of the papers' tables"):
+        load(path)
 
 
 def test_a_system_without_its_source_is_refused_before_anything_is_made(tmp_path: Path) -> None:

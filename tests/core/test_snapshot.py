@@ -19,7 +19,7 @@ from claif_tui.core.errors import FilterError, RecipeError, UsageError
 from claif_tui.core.export import write_export
 from claif_tui.core.exporting import ExportWish, process
 from claif_tui.core.models import NewScore, PairQuery
-from claif_tui.core.recipes import Recipe, recipe_id
+from claif_tui.core.recipes import Recipe, preset_recipe, recipe_id
 from claif_tui.core.snapshot import Created, SnapshotError, SnapshotWish, create, find, pack, snapshots
 from claif_tui.core.store.store import Store
 from engine.data import read
@@ -373,3 +373,15 @@ async def test_an_answer_of_the_offline_model_in_a_kept_row_is_stated(tmp_path: 
         assert frozen(store, SnapshotWish()).snapshot.manifest["stand_in"] is True
     with project(tmp_path / "imported", 3) as store:
         assert frozen(store).snapshot.manifest["stand_in"] is False
+
+
+async def test_half_a_triplet_that_the_offline_model_scored_is_stated_too(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "p") as store:
+        taken = store.runs.start("generate", None, "offline", "m", {})
+        assert await store.calls.reserve(replace(new_call("k", taken.id), profile="offline"))
+        score = NewScore(score=0.5, raw="0.5", scale="0-1", key="k")
+        add(store, [new_pair(1, system="nli", kind="nli", hard_negative="unlike .", score=score)])
+        made = frozen(store, recipe=preset_recipe("claif-scaled"))
+    assert made.funnel.to_dict()["split"] == 1
+    assert made.funnel.drops["unscored"] == 1, "its other half"
+    assert made.snapshot.manifest["stand_in"] is True

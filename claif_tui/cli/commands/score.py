@@ -19,6 +19,8 @@ and no money goes into a pair that every export drops (an identical one, a mask 
 MISSING_NEGATIVE = "kind != human and class = ok and triplet = yes and negative = none"
 """What needs one too where the hard negative of a triplet is scored."""
 
+_LEFT = "{system} does not take them (--filter scores them all the same)."
+
 
 @click.command("score")
 @click.option("--rescore", is_flag=True, help="Ask anew, also for pairs that have a score.")
@@ -35,11 +37,12 @@ MISSING_NEGATIVE = "kind != human and class = ok and triplet = yes and negative 
 def command(**flags: Any) -> int:
     """Score pairs that have no score, a stale one, or that a reviewer wants judged again.
 
-    With --rescore all pairs, or those of --filter. Scores given before are kept in each pair's history.
+    With --rescore all pairs, or those of --filter. Without --filter, only pairs of the kind that the recipe's system
+    takes. Scores given before are kept in each pair's history.
     """
     from claif_tui.cli import running
     from claif_tui.core.planning import scores_asked
-    from claif_tui.core.scoring import Scoring, require_scores
+    from claif_tui.core.scoring import Scoring, require_scores, taken
     from claif_tui.core.session import open_desk
     from claif_tui.core.status import status
 
@@ -49,20 +52,29 @@ def command(**flags: Any) -> int:
         ids = _chosen(
             store, flags["expression"], flags["rescore"], scores_asked(ready.recipe, triplet=True) == 2
         )
+        left = 0
+        if not flags["expression"]:
+            ids, left = taken(store, ready.recipe, ids)
+        if left:
+            diagnostics.note(f"{left:,} pairs are left as they are: {_LEFT.format(system=ready.recipe.system)}")
         if not ids:
-            diagnostics.note("Every pair that this names has its score.")
+            diagnostics.note(
+                "Every other pair has its score." if left else "Every pair that this names has its score."
+            )
             if flags["as_json"]:
-                output.document({**status(store, ready.recipe).to_dict(), "chosen": 0, "scored": 0})
+                extra: dict[str, object] = {"chosen": 0, "scored": 0, "left": left}
+                output.document({**status(store, ready.recipe).to_dict(), **extra})
             return 0
         running.agree(ready.costs, [f"{len(ids):,} pairs are scored by {ready.recipe.model}"], flags["yes"])
         running.save_changes(store, ready)
         desk = open_desk(store, ready, streaming=False)
         ended = running.run(lambda: Scoring(store, ready.recipe, desk, ids, again=flags["rescore"]), "score")
         progress = ended.finished.progress
-        extra: dict[str, object] = {
+        extra = {
             "chosen": len(ids),
             "scored": progress.answered,
             "unscored": progress.failed,
+            "left": left,
         }
         return running.show_status(store, ended, flags["as_json"], extra)
 

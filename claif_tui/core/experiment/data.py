@@ -6,6 +6,7 @@ What is there already is neither imported, asked nor frozen again. Which data se
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,7 +26,7 @@ from claif_tui.core.importing.plan import preview
 from claif_tui.core.importing.run import import_file
 from claif_tui.core.importing.types import ImportOptions, Role
 from claif_tui.core.models import NANO, PairQuery
-from claif_tui.core.planning import RunOptions
+from claif_tui.core.planning import RunOptions, standing
 from claif_tui.core.probing import first_probe
 from claif_tui.core.recipes import Recipe, requests_id
 from claif_tui.core.scratch import run_of
@@ -122,7 +123,7 @@ def make(
     if known is not None:
         return known
     if data.labels is not None:
-        facts = _labelled(journal, data.labels)
+        facts = _labelled(journal, data.id, data.labels)
         journal.keep_facts(data, facts)
         return facts
     with open_project(journal, data, author) as store:
@@ -172,9 +173,12 @@ def _excerpt(source: Source, options: ImportOptions, limit: int, folder: Path) -
     head = seen.rows[0][0] - 1 if seen.rows else 0
     folder.mkdir(parents=True, exist_ok=True)
     encoding = seen.encoding or "utf-8"
-    with source.path.open(encoding=encoding, newline="") as rows, replacing(path) as file:
+    errors = "surrogatepass" if encoding.startswith("utf") else "strict"
+    # One encoder for all lines: a byte order mark stands at the head of a file alone.
+    encode = codecs.getincrementalencoder(encoding)(errors).encode
+    with source.path.open(encoding=encoding, errors=errors, newline="") as rows, replacing(path) as file:
         for line in _first(rows, head, limit, quoted=seen.format in ("csv", "nli")):
-            file.write(line.encode(encoding))
+            file.write(encode(line))
     return path
 
 
@@ -194,13 +198,18 @@ def _first(lines: Iterable[str], head: int, limit: int, *, quoted: bool) -> Iter
     taken.clear()
     rows: Iterable[object] = csv.reader(source) if quoted else source
     count = 0
-    for _ in rows:
-        blank = not "".join(taken).strip()
-        yield from taken
-        taken.clear()
-        count += not blank
-        if count == limit:
-            return
+    try:
+        for _ in rows:
+            blank = not "".join(taken).strip()
+            yield from taken
+            taken.clear()
+            count += not blank
+            if count == limit:
+                return
+    except csv.Error as error:
+        raise InputError(
+            f"row {count + 1:,} of a CSV file cannot be read: {error}", "Look for an open quote."
+        ) from None
 
 
 def _first_sentences(source: Source, folder: Path, limit: int) -> Source:
@@ -215,7 +224,7 @@ def _first_sentences(source: Source, folder: Path, limit: int) -> Source:
     return Source(path=path, format="text")
 
 
-def _labelled(journal: Journal, source: Source) -> DataFacts:
+def _labelled(journal: Journal, name: str, source: Source) -> DataFacts:
     """Take a file of labelled pairs as it is, or its first rows: the training itself knows how to read it."""
     path = source.path
     if path.is_dir():
@@ -224,7 +233,7 @@ def _labelled(journal: Journal, source: Source) -> DataFacts:
         rows = sum(file.read_bytes().count(b"\n") for file in path.glob("labels.train"))
         return DataFacts(path=str(path), rows=rows)
     plain = path.suffix.lower() not in (".csv", ".tsv")
-    out = journal.folder / SOURCES / f"{path.stem}-first-{source.limit or 'all'}{path.suffix}"
+    out = journal.folder / SOURCES / f"{path.stem}-{name}{path.suffix}"
     out.parent.mkdir(parents=True, exist_ok=True)
     rows, head = 0, 0 if plain else 1
     with path.open(encoding="utf-8-sig", newline="") as lines, replacing(out) as file:
@@ -278,7 +287,7 @@ def _asked(
             f"{ready.recipe.model} refuses {', '.join(report.refused)}",
             f"Agree to leave that out: claif-tui generate -P {store.folder} {without} --dry-run",
         )
-    failed_before = store.items.counts(scope).failed
+    failed_before = standing(store, ready.recipe, limit=_limit(data)).failed
     finished = _driven(store, ready, RunOptions(limit=_limit(data)), data, drive)
     if failed_before:
         finished = _driven(store, ready, RunOptions(kind="retry", limit=_limit(data)), data, drive)

@@ -6,6 +6,7 @@ Whether presets, recipes and trainings fit together is decided in ``grid``.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from claif_tui.core.recipes import BY_NAME, find_field
 from claif_tui.core.runs import EngineProblem, told
 from engine.config import FIELDS
 from engine.errors import nearest
-from engine.tasks import select
+from engine.tasks import EVERY, select
 
 MAX_CELLS = 500
 MAX_VARIANTS = 64
@@ -45,7 +46,15 @@ _MODEL = (
     *("profile", "name", "base_url", "api", "api_key_env", "concurrency", "rpm", "tpm"),
     *("price_in", "price_out", "stand_in"),
 )
-_EVALUATE = ("pooling", "whitening", "whitening_dim", "max_seq_length", "precision", "own_pooler")
+_EVALUATE = {
+    "pooling": (str, "a text"),
+    "whitening": (str, "a text"),
+    "whitening_dim": (int, "a whole number of 1 or more"),
+    "max_seq_length": (int, "a whole number of 1 or more"),
+    "precision": (str, "a text"),
+    "own_pooler": (bool, "true or false"),
+}
+"""Fields of an evaluation: their type, and that in words."""
 _OURS = {
     "data": "the data set of the system is trained on",
     "out": "runs go to the experiment's folder",
@@ -84,7 +93,7 @@ def parse(text: str, path: Path) -> Spec:
     """Read an experiment from TOML; paths in it count from the folder of ``path``, which errors name."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers without end, brackets without end
         raise ExperimentError(
             f"{path} is not valid TOML: {error}", "Texts need quotes, lists need [ ]."
         ) from error
@@ -125,7 +134,7 @@ class _Reader:
             seeds=self._list("seeds", int, (42,), "a list of whole numbers of 0 or more, as in [42, 43]"),
             seeds_from=self._source("seeds_from"),
             triplets_from=self._source("nli"),
-            labels_from=self._source("nli_labels"),
+            labels_from=self._source("nli_labels", ("file", "limit")),
             recipe=self._recipe(self._data.get("recipe", {}), "recipe"),
             train=self._train(self._data.get("train", {}), "train"),
             systems=self._systems(shared),
@@ -157,9 +166,13 @@ class _Reader:
         tasks = self._text(self._data, "tasks", "", "sts")
         try:
             with told():
-                select(tasks)
+                names = select(tasks)
         except EngineProblem as error:
             self._wrong("tasks", f"tasks: {error.message}", error.hint)
+        if all(EVERY[name].kind == "rerank" for name in names):
+            self._wrong(
+                "tasks", "tasks names none of the papers' tables", "Add sts, as in tasks = 'sts,rerank'."
+            )
         return tasks
 
     def _budget(self) -> float | None:
@@ -194,11 +207,11 @@ class _Reader:
 
     # -- tables
 
-    def _source(self, at: str) -> Source | None:
+    def _source(self, at: str, names: tuple[str, ...] = _SOURCE) -> Source | None:
         table = self._data.get(at)
         if table is None:
             return None
-        self._known(table, _SOURCE, at, f"[{at}]")
+        self._known(table, names, at, f"[{at}]")
         path = self._file(self._text(table, "file", at))
         if not path.exists():
             self._wrong(f"{at}.file", f"{path} does not exist", "Paths count from the folder of this file.")
@@ -301,7 +314,7 @@ class _Reader:
         train = self._train(table.get("train", {}), _join(at, "train"))
         evaluate = table.get("evaluate")
         if evaluate is not None:
-            self._known(evaluate, _EVALUATE, _join(at, "evaluate"), "an evaluation")
+            self._evaluation(evaluate, _join(at, "evaluate"))
         model = self._model(table.get("model", {}), _join(at, "model"), shared)
         preset, trained = str(recipe.pop("preset", "")), str(train.pop("system", ""))
         rows = []
@@ -322,6 +335,14 @@ class _Reader:
             )
         return rows
 
+    def _evaluation(self, table: Any, at: str) -> None:
+        self._known(table, _EVALUATE, at, "an evaluation")
+        for key, value in table.items():
+            kind, expected = _EVALUATE[key]
+            good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+            if not good or (kind is int and value < 1) or (kind is str and not value.strip()):
+                self._wrong(_join(at, key), f"{key} is {_short(value)}, expected {expected}")
+
     def _variants(self, table: Any, at: str) -> list[tuple[str, dict[str, object], dict[str, object]]]:
         """Cross the lists of a ``vary`` table: (what sets it apart, recipe settings, training settings) each."""
         axes: list[tuple[str, list[object]]] = []
@@ -334,6 +355,9 @@ class _Reader:
             if not isinstance(value, list) or not value:
                 self._wrong(here, f"{name} is {_short(value)}, expected a list of the values to try")
             axes.append((name, value))
+        count = math.prod(len(value) for _, value in axes)
+        if count > MAX_VARIANTS:
+            self._wrong(at, f"vary makes {count:,} variants, expected {MAX_VARIANTS} at most")
         variants = []
         for values in itertools.product(*(value for _, value in axes)):
             chosen = dict(zip((name for name, _ in axes), values, strict=True))
@@ -345,8 +369,6 @@ class _Reader:
                 if name.startswith("train.")
             }
             variants.append((", ".join(words), mine, train))
-        if len(variants) > MAX_VARIANTS:
-            self._wrong(at, f"vary makes {len(variants):,} variants, expected {MAX_VARIANTS} at most")
         return variants
 
     # -- complaints

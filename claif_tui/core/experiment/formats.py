@@ -15,8 +15,6 @@ from claif_tui.core.leaderboard_formats import SHORT, TITLES
 from claif_tui.core.reference import TASKS, Kind, Row
 from claif_tui.core.text import display_text
 
-FORMS = ("table", "md", "csv", "tex")
-SUFFIXES = {"table": "txt", "md": "md", "csv": "csv", "tex": "tex"}
 NONE = "–"
 DATA_HEAD = (
     *("data set", "for", "rows", "planned", "valid", "failed", "duplicates", "funnel", "cost", "time"),

@@ -33,7 +33,7 @@ from claif_tui.core.session import require_decoding
 from claif_tui.core.settings import Settings
 from engine.config import FIELDS, PRESETS, TrainConfig, digest, from_mapping, located
 from engine.errors import nearest
-from engine.tasks import TASKS, select
+from engine.tasks import EVERY, select
 
 _HUMAN: Mapping[Makes, str] = {
     "sentences": "sentences",
@@ -159,7 +159,7 @@ class _Builder:
     def _tasks(self, row: SystemRow, config: TrainConfig | None) -> str:
         if config is None or config.objective != "cross":
             return self._spec.tasks
-        names = [name for name in select(self._spec.tasks) if TASKS[name].kind == "sts"]
+        names = [name for name in select(self._spec.tasks) if EVERY[name].kind != "transfer"]
         if not names:
             self._wrong(row, "a cross-encoder has no transfer tasks, and tasks names no other")
         return ",".join(names)

@@ -124,7 +124,7 @@ def parse(text: str, where: str = "lab.toml") -> LabSpec:
     """Read a lab from TOML; ``where`` names the text in errors."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers without end, brackets without end
         raise LabError(f"{where} is not valid TOML: {error}", "Texts need quotes, lists need [ ].") from error
     return _Reader(text, where, data).spec()
 

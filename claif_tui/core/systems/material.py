@@ -97,7 +97,7 @@ def parse(text: str) -> Material:
     """Read material from TOML; ``RecipeError`` names the field and, where it can, the line."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers without end, brackets without end
         raise RecipeError(
             f"{FIELD} is not valid TOML: {error}", "Texts need quotes, lists need [ ]. " + _EXAMPLE
         ) from error

@@ -16,7 +16,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from claif_tui.core.errors import ClaifError
+from claif_tui.core.errors import ClaifError, InputError
 from claif_tui.ui import safe
 from claif_tui.ui.base import ClaifModal
 from claif_tui.ui.dialogs import Choice, ChooseModal, ConfirmModal, InputModal
@@ -333,7 +333,11 @@ class ExperimentModal(ClaifModal[None]):
             return
         path = self._folder / f"{name}.toml"
         if not await self.shell.background(path.exists):
-            await self.shell.background(partial(path.write_text, ready(name), "utf-8"))
+            try:
+                await self.shell.background(partial(path.write_text, ready(name), "utf-8"))
+            except OSError as error:
+                self.shell.show_error(InputError(f"{path} cannot be written: {error.strerror}"))
+                return
             self.shell.say(f"Written to {path}. Its first lines say what to set.")
         self._use(path)
 
