@@ -91,9 +91,13 @@ def parse(text: str, path: Path) -> Spec:
     return _Reader(text, path, data).spec()
 
 
-def ready(name: str) -> str:
-    """Return the text of a packaged file (``READY``)."""
-    return asset(f"experiments/{name}.toml").read_text("utf-8")
+def ready(name: str, data: Path | None = None) -> str:
+    """Return the text of a packaged file (``READY``); its evaluation sets are those of the folder ``data``, if any."""
+    text = asset(f"experiments/{name}.toml").read_text("utf-8")
+    if data is None:
+        return text
+    folder = str(data).replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace('"senteval', f'"{folder}')
 
 
 class _Reader:
