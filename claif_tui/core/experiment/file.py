@@ -205,7 +205,8 @@ class _Reader:
         self._known(table, _SOURCE, at, f"[{at}]")
         path = self._file(self._text(table, "file", at))
         if not path.exists():
-            self._wrong(f"{at}.file", f"{path} does not exist", "Paths count from the folder of this file.")
+            hint = "Paths count from the folder of this file. claif-tui data get sts, or nli, fetches the public sets."
+            self._wrong(f"{at}.file", f"{path} does not exist", hint)
         form = table.get("format")
         if form is not None and form not in FORMATS:
             self._wrong(f"{at}.format", f"format is {_short(form)}, expected {', '.join(FORMATS)}")
