@@ -99,7 +99,7 @@ _TABLE = (
     Field(
         name="model",
         kind="text",
-        help='Encoder to start from: "minilm", "minilm:3", a folder or a hub name',
+        help='Encoder to start from: "minilm", "minilm:3" (its first 3 layers), a folder or a hub name',
     ),
     Field(
         name="pooling",

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from engine.encoder import CrossEncoder, Encoder
 
 _STSB_DEV = "sts-dev.csv"
-_DATA_HINT = (
-    "Name one with dev: STS-B's sts-dev.csv, or the folder of the evaluation data. Or set select to own: a share of "
-    "the training data is held out."
-)
+_NAME_ONE = "Name one with dev: STS-B's sts-dev.csv, or the folder of the evaluation data."
+_DATA_HINT = f"{_NAME_ONE} Or set select to own: a share of the training data is held out."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +151,13 @@ def _stsb(config: TrainConfig, examples: Examples) -> Pairs:
     if beside.is_file():
         return _file(beside)
     dev = examples.of_split("dev")
-    if len(dev) and {"sentence2", "score"} <= set(dev.columns):
+    scored = {"sentence2", "score"} <= set(examples.columns)
+    if len(dev) and scored:
         return _own(config, dev)
-    raise ConfigError(f"there is no development set: none lies beside {config.data}", _DATA_HINT)
+    hint = (
+        _DATA_HINT if scored else _NAME_ONE
+    )  # triplets without scores cannot be held out: select own refuses them
+    raise ConfigError(f"there is no development set: none lies beside {config.data}", hint)
 
 
 def _file(path: Path) -> Pairs:

@@ -250,8 +250,10 @@ def show_status(store: Store, ended: Ended, as_json: bool, extra: dict[str, obje
     """Print where the project stands after a run and return the command's exit code."""
     from claif_tui.core.session import load_recipe
     from claif_tui.core.status import status
+    from claif_tui.core.systems.registry import system_of
 
-    found = status(store, load_recipe(store.folder))
+    recipe = load_recipe(store.folder)
+    found, unit = status(store, recipe), system_of(recipe).makes
     finished = ended.finished
     diagnostics.note(finished.message)
     if as_json:
@@ -260,7 +262,7 @@ def show_status(store: Store, ended: Ended, as_json: bool, extra: dict[str, obje
         )
     else:
         output.line(
-            f"{found.answered:,} of {found.planned:,} planned pairs answered, {sum(found.failed.values()):,} failed, "
+            f"{found.answered:,} of {found.planned:,} planned {unit} answered, {sum(found.failed.values()):,} failed, "
             f"{found.open:,} open; spent {spent(found)}"
         )
     return ended.exit_code

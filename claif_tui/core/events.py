@@ -8,7 +8,7 @@ from typing import Literal
 from claif_tui.core.llm.base import Reason
 from claif_tui.core.models import AnswerClass, Stage
 
-Unit = Literal["pairs", "sentences"]
+Unit = Literal["pairs", "triplets", "sentences"]
 EndState = Literal["finished", "paused", "stopped", "budget", "failed"]
 
 
@@ -103,9 +103,10 @@ class BudgetReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where the run stands. Items are planned pairs; a planned item ends answered or failed.
+    """Where the run stands. Items are planned pairs or triplets; a planned item ends answered or failed.
 
-    With ``unit`` "sentences" the items are sentences that the model is to write before pairs are made of them.
+    ``unit`` is what the recipe's system makes; with "sentences" the items are sentences that the
+    model is to write before triplets are made of them.
     ``per_second`` counts calls over the last seconds; ``eta_seconds`` is None while unknown.
     """
 

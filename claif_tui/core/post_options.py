@@ -34,7 +34,7 @@ Rule = Literal[
 ]
 RULES: dict[Rule, str] = {
     "status": "not of the wanted status",
-    "system": "another system's, or not of the kind that this one takes",
+    "system": "another system's, or of another kind",
     "empty": "an empty sentence",
     "refusal": "the answer is a refusal",
     "identical": "two of its sentences are the same",
@@ -42,12 +42,12 @@ RULES: dict[Rule, str] = {
     "stale": "the score was given to another text",
     "unscored": "no score",
     "off_label": "the score does not fit the label",
-    "both_high": "positive and hard negative both score above 4 of 5",
+    "both_high": "both sides score above 4 of 5",
     "alpha": "the positive scores below alpha",
     "beta": "the hard negative scores above beta",
-    "gamma": "the positive does not score high enough above it",
+    "gamma": "the two scores lie too close",
     "duplicate": "the pair is there already",
-    "cap": "enough rows with this first sentence and score",
+    "cap": "enough rows with this sentence and score",
 }
 """Every rule in the order in which they are applied, with the reason in words."""
 

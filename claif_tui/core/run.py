@@ -66,7 +66,7 @@ class Run(ABC, Generic[Item]):
         self._scope = requests_id(recipe)
         self._version = recipe_id(recipe)
         self._stream = EventStream()
-        self._tally = Tally()
+        self._tally = Tally(unit=self._system.makes)
         self._going = asyncio.Event()
         self._going.set()
         self._end: EndState | None = None

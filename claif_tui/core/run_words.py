@@ -26,8 +26,12 @@ def closing_words(state: EndState, progress: Progress) -> str:
     failed = sum(progress.failed.values())
     if state == "finished":
         if not failed and not progress.open:
-            return f"All {progress.planned:,} planned pairs are answered."
+            if progress.planned == 1:
+                return f"The one planned {progress.unit.removesuffix('s')} is answered."
+            return f"All {progress.planned:,} planned {progress.unit} are answered."
         rest = f"{failed:,} failed. Retry them with: retry" if failed else f"{progress.open:,} open."
         return f"{progress.answered:,} of {progress.planned:,} answered, {rest}"
-    what = "sentences are to be written" if progress.unit == "sentences" else "planned pairs are open"
+    what = (
+        "sentences are to be written" if progress.unit == "sentences" else f"planned {progress.unit} are open"
+    )
     return f"{progress.open:,} of {progress.planned:,} {what}. Start again to go on where it stopped."

@@ -89,7 +89,8 @@ def require_scores(recipe: Recipe) -> None:
     label = "its labels are fixed by the prompts" if recipe.system == "dino" else "its triplets have no scores"
     raise UsageError(
         f"{recipe.preset} asks for no scores: {label}",
-        "Choose a recipe that scores, e.g. claif-tui recipe set preset=claif (triplets: preset=multicsr).",
+        "Choose a recipe that scores (claif; triplets: multicsr) on screen 3, or claif-tui recipe set preset=claif. "
+        "= in Review sets one by hand.",
     )
 
 

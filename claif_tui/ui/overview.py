@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from claif_tui.core.recipe_schema import BY_NAME, applies
+from claif_tui.core.systems.registry import system_of
+
 if TYPE_CHECKING:
     from claif_tui.core.models import Run, Split
     from claif_tui.core.recipes import Recipe
@@ -63,7 +66,7 @@ def overview(store: Store) -> Overview:
         recipe_problem=found.problem,
         status=status(store, recipe),
         runs=store.runs.list(20),
-        exports=sum(1 for _ in exports.iterdir()) if exports.is_dir() else 0,
+        exports=_exported(exports),
         notices=store.notices,
     )
 
@@ -110,6 +113,13 @@ def export_command(view: Overview) -> str:
     return f"claif-tui export -P {view.folder} --out {view.folder / 'exports' / 'pairs.jsonl'} --format jsonl"
 
 
+def _exported(folder: Path) -> int:
+    """Count data files: each export has its manifest, and may have its dropped rows, beside it."""
+    if not folder.is_dir():
+        return 0
+    return sum(1 for path in folder.iterdir() if not path.name.endswith((".manifest.json", ".dropped.jsonl")))
+
+
 def _seeds(view: Overview) -> str:
     if not view.seeds:
         return "none yet"
@@ -121,13 +131,14 @@ def _recipe(view: Overview) -> str:
     if view.recipe_problem:
         return "recipe.toml does not read"
     saved = "" if view.recipe_saved else " (defaults, not saved)"
-    return f"{view.recipe.preset}, {len(view.recipe.rates)} rates{saved}"
+    rates = f", {len(view.recipe.rates)} rates" if applies(BY_NAME["masks.rates"], view.recipe.system) else ""
+    return f"{view.recipe.preset}{rates}{saved}"
 
 
 def _generate(view: Overview) -> str:
     status = view.status
     failed = sum(status.failed.values())
-    text = f"{status.answered:,} of {status.planned:,} planned pairs"
+    text = f"{status.answered:,} of {status.planned:,} planned {system_of(view.recipe).makes}"
     return text + (f", {failed:,} failed" if failed else "")
 
 

@@ -210,6 +210,7 @@ async def test_imported_triplets_are_scored_where_they_lack_a_score(store: Store
     assert store.triplets.wanted(scope, False, limit=4) == page, "the limit counts those that need nothing too"
     limited = await run(Generation(store, plain, RunOptions(limit=4), desk(store, server)))
     assert (finished(limited).progress.planned, finished(limited).progress.answered) == (4, 4)
+    assert finished(limited).message == "All 4 planned triplets are answered."
     assert status(store, plain).planned == 4
     events = await run(Generation(store, plain, RunOptions(), desk(store, server)))
     progress = finished(events).progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -156,6 +157,9 @@ async def test_it_runs_in_a_process_of_its_own_after_a_question_if_it_costs(file
 
 
 async def test_without_a_file_it_says_what_to_do_and_writes_a_ready_one(project: Path) -> None:
+    sets = project.parent / 'sets "of mine"'
+    sets.mkdir()
+    settings.remember("evaluation_data", str(sets))
     app = ClaifApp(project)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await shown(pilot)
@@ -165,3 +169,8 @@ async def test_without_a_file_it_says_what_to_do_and_writes_a_ready_one(project:
         await pilot.press("1")
         await until(pilot, lambda: (project / "family.toml").exists(), "the file")
         await until(pilot, lambda: "Experiment · family.toml" in screen_text(app), "the file in the title")
+    written = tomllib.loads((project / "family.toml").read_text())
+    assert (written["data"], written["seeds_from"]["file"]) == (
+        str(sets),
+        f"{sets}/STS/STSBenchmark/sts-train.csv",
+    )

@@ -192,4 +192,21 @@ async def test_a_rescore_asks_what_the_recipes_system_asks_about(triplets: Path,
         await idle(pilot)
         pair = pair_on_disk(triplets, 1)
         assert (pair.stale, pair.negative_stale) == (False, False)
-    assert "a man is playing the drums ." in "".join(sent["prompt"] for sent in server.log())
+        assert "a man is playing the drums ." in "".join(sent["prompt"] for sent in server.log())
+
+        # MultiCSR asks about both sides anew, however the last scores came about.
+        with Store.open(triplets) as store:
+            store.decisions.edit(1, "a man is still .", negative="a man is at the drums .")
+        save(
+            triplets / "recipe.toml",
+            replace(preset_recipe("multicsr"), profile=claif.profile, model=claif.model),
+        )
+        before = len(server.log())
+        await pilot.press("s")
+        await until(pilot, lambda: not pair_on_disk(triplets, 1).stale, "both scores of MultiCSR")
+        await idle(pilot)
+        pair, asked = pair_on_disk(triplets, 1), [sent["prompt"] for sent in server.log()[before:]]
+        assert (pair.text_stale, pair.negative_stale, len(asked)) == (False, False, 2)
+        assert pair.score is not None and pair.negative_score is not None
+        sides = ("a man is still .", "a man is at the drums .")
+        assert [[side in prompt for prompt in asked].count(True) for side in sides] == [1, 1]

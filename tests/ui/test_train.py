@@ -16,6 +16,7 @@ import pytest
 from textual.widgets import Sparkline
 
 from claif_tui.core import engine_child, launching, runs
+from claif_tui.core.errors import InputError
 from claif_tui.core.recipes import Recipe
 from claif_tui.core.snapshot import SnapshotWish, create, snapshots
 from claif_tui.core.store.store import Store
@@ -250,6 +251,8 @@ async def test_the_form_explains_checks_plans_and_launches(
 
     def plan(config: TrainConfig) -> Plan:
         asked.append(config)
+        if config.epochs == 23:
+            raise InputError("there is no development set", "Name one with dev.")
         return Plan(
             rows=100,
             steps_per_epoch=25,
@@ -284,7 +287,12 @@ async def test_the_form_explains_checks_plans_and_launches(
         await idle(pilot)
         assert app.screen is form
         await pilot.press("backspace", "backspace")
-        await type_text(pilot, "2")
+        await type_text(pilot, "23")
+        await until(pilot, lambda: "✗ there is no development set" in screen_text(app), "the plan's refusal")
+        await pilot.press("ctrl+s")
+        await idle(pilot)
+        assert app.screen is form, "what the plan refuses is not launched"
+        await pilot.press("backspace")
         await until(pilot, lambda: asked[-1].epochs == 2, "another plan")
         await until(pilot, lambda: "50 steps = 2 × 25" in screen_text(app), "it shown")
         field_of(app, "objective").focus_editor()
@@ -501,6 +509,11 @@ def test_the_default_suits_the_machine_and_the_data(reviewed: Path) -> None:
     triplets = replace(made, manifest={**made.manifest, "triplets": made.rows})
     found = train_launch.default_config("claif", triplets, gpu=False)
     assert (found.system, found.objective, found.precision) == ("simcse-sup", "infonce", "fp32")
+    sets = Path("/sets")
+    found = train_launch.default_config("claif", triplets, gpu=False, evaluation=sets)
+    assert (found.select, found.dev) == ("stsb", "/sets"), "triplets have nothing of their own to be chosen by"
+    found = train_launch.default_config("claif", made, gpu=False, evaluation=sets)
+    assert (found.select, found.dev) == ("own", "")
     for made_by, of, train in (
         ("dino", made, "dino"),
         ("claif-scaled", made, "claif-scaled"),

@@ -100,9 +100,13 @@ def parse(text: str, path: Path) -> Spec:
     return _Reader(text, path, data).spec()
 
 
-def ready(name: str) -> str:
-    """Return the text of a packaged file (``READY``)."""
-    return asset(f"experiments/{name}.toml").read_text("utf-8")
+def ready(name: str, data: Path | None = None) -> str:
+    """Return the text of a packaged file (``READY``); its evaluation sets are those of the folder ``data``, if any."""
+    text = asset(f"experiments/{name}.toml").read_text("utf-8")
+    if data is None:
+        return text
+    folder = str(data).replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace('"senteval', f'"{folder}')
 
 
 class _Reader:
@@ -214,7 +218,8 @@ class _Reader:
         self._known(table, names, at, f"[{at}]")
         path = self._file(self._text(table, "file", at))
         if not path.exists():
-            self._wrong(f"{at}.file", f"{path} does not exist", "Paths count from the folder of this file.")
+            hint = "Paths count from the folder of this file. claif-tui data get sts, or nli, fetches the public sets."
+            self._wrong(f"{at}.file", f"{path} does not exist", hint)
         form = table.get("format")
         if form is not None and form not in FORMATS:
             self._wrong(f"{at}.format", f"format is {_short(form)}, expected {', '.join(FORMATS)}")

@@ -277,7 +277,7 @@ def _why(one: Asked[ParsedScore] | Made) -> str:
 def _words(last: Finished) -> str:
     """Say how a lab ended."""
     if last.state not in ("finished", "stopped"):
-        return last.message.replace("planned pairs", "questions")
+        return last.message.replace(f"planned {last.progress.unit}", "questions")
     progress = last.progress
     failed = sum(progress.failed.values())
     if last.state == "stopped":

@@ -321,6 +321,7 @@ class EvaluateScreen(ClaifScreen):
 
     async def _evaluate(self) -> None:
         from claif_tui.core.evaluating import require
+        from claif_tui.core.overlap import known_folder
         from claif_tui.ui.screens.evaluate_job import EvaluateJob
         from claif_tui.ui.screens.evaluate_wish import EvaluateModal, endpoints, offers
 
@@ -335,6 +336,8 @@ class EvaluateScreen(ClaifScreen):
         offered = await self.shell.background(partial(offers, folder))
         asked_at = await self.shell.background(endpoints)
         data = self._data or (self._table.data if self._table is not None else "")
+        if not data:
+            data = str(await self.shell.background(partial(known_folder, folder)) or "")
         asked: Asked | None = await self.app.push_screen_wait(EvaluateModal(offered, data, asked_at))
         if asked is None:
             return

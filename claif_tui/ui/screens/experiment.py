@@ -322,6 +322,7 @@ class ExperimentModal(ClaifModal[None]):
 
     async def _new(self) -> None:
         from claif_tui.core.experiment.file import READY, ready
+        from claif_tui.core.overlap import known_folder
 
         if self._folder is None:
             self.shell.say("No project is open: press esc, then 1 to open or make one.", severity="warning")
@@ -333,8 +334,9 @@ class ExperimentModal(ClaifModal[None]):
             return
         path = self._folder / f"{name}.toml"
         if not await self.shell.background(path.exists):
+            data = await self.shell.background(partial(known_folder, self._folder))
             try:
-                await self.shell.background(partial(path.write_text, ready(name), "utf-8"))
+                await self.shell.background(partial(path.write_text, ready(name, data), "utf-8"))
             except OSError as error:
                 self.shell.show_error(InputError(f"{path} cannot be written: {error.strerror}"))
                 return

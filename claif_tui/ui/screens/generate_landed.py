@@ -77,13 +77,14 @@ class LandedList(WorkerErrors, RowList[Landed], inherit_bindings=False):
         if columns.item:
             cells.append((f"{row.item or '–':>{columns.item}}  ", ""))
         cells += [(_cut(row.text_a, columns.text), "landed-list--seed"), ("  ", "")]
-        if row.answer_class != "ok":
-            cells.append((f"! {row.answer_class.replace('_', ' ')}  ", "landed-list--note"))
+        note = "" if row.answer_class == "ok" else f"! {row.answer_class.replace('_', ' ')}  "
+        if note:
+            cells.append((note, "landed-list--note"))
         if row.hard_negative is None:
             return [*cells, (row.text_b, "")]
         return [
             *cells,
-            (_cut(row.text_b, columns.text), ""),
+            (_cut(row.text_b, max(0, columns.text - len(note))), ""),
             ("  ", ""),
             (row.hard_negative, "landed-list--negative"),
         ]

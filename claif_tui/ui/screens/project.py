@@ -147,7 +147,7 @@ class ProjectScreen(ClaifScreen):
         elif step is not None:
             self.shell.copy(export_command(self._view), "the export command")
         else:
-            self.shell.say("Nothing is waiting. More seeds (2), another recipe (3), or an export.")
+            self.shell.say("Nothing is waiting. More seeds (2), another recipe (3), an export, or a model (7).")
 
     def action_open(self) -> None:
         """Open another project."""
@@ -269,7 +269,7 @@ def _steps(rows: list[Step]) -> list[safe.Part]:
         if step.hint:
             out.append(safe.join("    ", (step.hint, "bold $primary")))
     if all(step.state not in ("next", "running") for step in rows):
-        out += ["", ("Nothing is waiting.", "$text-success")]
+        out += ["", ("Nothing is waiting. 7 trains a model on it, 8 evaluates one.", "$text-success")]
     return out
 
 

@@ -63,6 +63,8 @@ class RecipeScreen(ClaifScreen):
         "seeds before any run; L compares prompts on labelled pairs, or mask rates on your seeds."
     )
     BINDINGS = [
+        # First, so that a narrow footer keeps it in sight while a field has the focus.
+        Binding("ctrl+s", "save", "Save", id="recipe.save", tooltip="Write recipe.toml and keep the version"),
         Binding(
             "t", "try_seeds", "Try on 3 seeds", id="recipe.try", tooltip="Ask about three seeds, before a run"
         ),
@@ -71,7 +73,6 @@ class RecipeScreen(ClaifScreen):
         ),
         Binding("v", "versions", "Versions", id="recipe.versions", tooltip="Earlier versions of the recipe"),
         Binding("d", "diff", "Diff to preset", id="recipe.diff", tooltip="What departs from the preset"),
-        Binding("ctrl+s", "save", "Save", id="recipe.save", tooltip="Write recipe.toml and keep the version"),
         Binding("right,greater_than_sign", "seed(1)", "Next seed", show=False, id="recipe.next"),
         Binding("left,less_than_sign", "seed(-1)", "Previous seed", show=False, id="recipe.previous"),
         Binding("ctrl+d,pagedown", "scroll(8)", "Scroll the preview", show=False, id="recipe.pagedown"),

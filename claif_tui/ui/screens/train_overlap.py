@@ -139,9 +139,12 @@ def config_of(run: Path) -> TrainConfig:
         return read_config(run)
 
 
-async def ask_folder(app: ClaifApp) -> Path | None:
+COMPARES = "Training sentences are compared with every evaluation set in it."
+
+
+async def ask_folder(app: ClaifApp, *, why: str = COMPARES) -> Path | None:
     """Ask where the evaluation data are and remember it for good; None where that is not told."""
-    text = await app.push_screen_wait(FolderModal())
+    text = await app.push_screen_wait(FolderModal(why))
     if not text:
         return None
     folder = as_folder(text)
@@ -158,12 +161,11 @@ def _remember(folder: Path) -> None:
 class FolderModal(InputModal):
     """Asks for the folder of the evaluation data."""
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = COMPARES) -> None:
         super().__init__(
             "Evaluation data",
             placeholder="folder in SentEval's layout",
-            hint="Training sentences are compared with every evaluation set in it. It is remembered as the setting "
-            "evaluation_data. Enter accepts.",
+            hint=f"{why} It is remembered as the setting evaluation_data. Enter accepts.",
         )
 
     def check(self, value: str) -> str:
