@@ -106,9 +106,10 @@ def test_killed_anywhere_it_ends_in_the_same_table_with_nothing_done_twice(
     assert [row["seeds"] for row in whole.doc["rows"]] == [1, 1]
     for done in (second, again):
         assert figures(done.doc) == figures(whole.doc)
-    # What was in flight when it was killed, a few requests at most, counts at its worst case and is asked once more.
+    # What was in flight when it was killed counts at its worst case and is asked once more. So counts what waited for
+    # leave to be sent: with two in flight five workers are on, and each reserves first.
     worst = 0.0015
-    assert whole.doc["spent_usd"] <= second.doc["spent_usd"] <= whole.doc["spent_usd"] + 4 * worst
+    assert whole.doc["spent_usd"] <= second.doc["spent_usd"] <= whole.doc["spent_usd"] + 5 * worst
     assert sum(paid.values()) - len(paid) <= 4
     assert [sha for sha, count in asked(server).items() if count < 2] == [], "both asked the same"
     assert "claif" in (tmp_path / "killed" / "grid" / "table.csv").read_text()

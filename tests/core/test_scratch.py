@@ -116,7 +116,7 @@ async def test_from_nothing_sentences_are_written_then_triplets_of_those_alone(
     events = await read(from_scratch(store, recipe, server, 12))
     end = finished(events)
     assert [type(event) for event in events].count(Finished) == 1
-    assert (end.state, end.progress.unit, end.progress.answered) == ("finished", "pairs", 12)
+    assert (end.state, end.progress.unit, end.progress.answered) == ("finished", "triplets", 12)
     assert len(for_sentences(server)) == 3 and len(server.log()) == 3 + 24
     texts = sentences(store, recipe)
     # "Sure! …" is line 1, so five sentences are lines 2 to 6 of their request; all fifteen are kept.
@@ -286,5 +286,5 @@ async def test_one_pause_and_one_stop_reach_whichever_half_is_on(store: Store, l
         if isinstance(event, PairGenerated):
             run.stop()
     end = finished(seen)
-    assert (end.state, end.progress.unit) == ("stopped", "pairs")
+    assert (end.state, end.progress.unit) == ("stopped", "triplets")
     assert 0 < end.progress.answered <= 30
