@@ -160,6 +160,7 @@ def write(folder: Path, data: Path, seeds: int, count: int, steps: int) -> Path:
     text += f'\n[[system]]\nname = "syncse-scratch"\n[system.recipe]\nscratch.sentences = {seeds}\n'
     for name in LOCAL:
         text += f'\n[[system]]\nname = "{name}"\n[system.model]\nname = "local:{local}"\napi = "completions"\n'
+        text += "stand_in = true\n"
     path = folder / "family.toml"
     path.write_text(text, encoding="utf-8")
     return path
